@@ -1,0 +1,84 @@
+# smtptap. `make` builds ./smtptap; `make demo` and `make test` install what they need first.
+# BUILD is one of release debug asan tsan fuzz: objects of each stand beside the others in build/.
+
+BUILD ?= release
+PREFIX ?= /usr/local
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+CC_release ?= gcc
+CC_debug ?= gcc
+CC_asan ?= gcc
+CC_tsan ?= clang
+CC_fuzz ?= clang
+CC_clang ?= clang
+ifeq ($(origin CC),default)
+CC := $(CC_$(BUILD))
+endif
+
+OUT := build/$(BUILD)
+VERSION := 0.1.0
+PACKAGES := json-c openssl libcares
+WARN := -Wall -Wextra -Wconversion -Wswitch-enum -Wenum-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wvla -Wformat=2 -Wundef -Werror
+HARDEN := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fno-common
+FLAGS_release := -O2 -g $(HARDEN)
+FLAGS_clang := -O2 -g $(HARDEN)
+FLAGS_debug := -O0 -g3 -fPIE -fstack-protector-strong -fno-common
+FLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -fPIE -fno-common
+FLAGS_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread -fPIE -fno-common
+FLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fPIE -fno-common
+LINK_asan := -fsanitize=address,undefined
+LINK_tsan := -fsanitize=thread
+LINK_fuzz := -fsanitize=fuzzer,address,undefined
+
+PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+CPPFLAGS += -I. -D_GNU_SOURCE -DSMTPTAP_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
+CFLAGS += -std=gnu11 $(WARN) $(FLAGS_$(BUILD)) -pthread
+LDFLAGS += -pie -Wl,-z,relro,-z,now $(LINK_$(BUILD)) -pthread
+LDLIBS += $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lev -lm
+
+COMMON_SRC := $(wildcard common/*.c common/*/*.c)
+PROXY_SRC := $(filter-out proxy/main.c,$(wildcard proxy/*.c proxy/*/*.c))
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+SCENARIO_SRC := $(wildcard tests/scenario/*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+obj = $(patsubst %.c,$(OUT)/%.o,$(1))
+
+all: smtptap
+
+smtptap: $(OUT)/smtptap
+	@ln -sf $(OUT)/smtptap $@
+
+$(OUT)/smtptap: $(OUT)/proxy/main.o $(OUT)/libproxy.a $(OUT)/libcommon.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(OUT)/libcommon.a: $(call obj,$(COMMON_SRC))
+$(OUT)/libproxy.a: $(call obj,$(PROXY_SRC))
+$(OUT)/%.a:
+	@rm -f $@
+	ar rcs $@ $^
+
+$(OUT)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(OUT)/tests/unit/%: $(OUT)/tests/unit/%.o $(OUT)/libproxy.a $(OUT)/libcommon.a
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+
+$(OUT)/tests/fuzz/%: $(OUT)/tests/fuzz/%.o $(OUT)/libproxy.a $(OUT)/libcommon.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+UNIT := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
+FUZZ := $(patsubst %.c,build/fuzz/%,$(FUZZ_SRC))
+
+unit-build: $(UNIT)
+fuzz-build:
+	$(MAKE) BUILD=fuzz $(FUZZ)
+
+clean:
+	rm -rf build smtptap
+
+-include $(shell find $(OUT) -name '*.d' 2>/dev/null)
+.PHONY: all clean unit-build fuzz-build

@@ -1,0 +1,123 @@
+/* The block size is one for all, so that a pool is a stack; what outgrows a block moves to plain memory. */
+#include "common/buf.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static char *block_take(struct buf_pool *pool)
+{
+    char *block;
+    if (pool != NULL && pool->free != NULL) {
+        block = pool->free;
+        memcpy(&pool->free, block, sizeof(void *));
+        pool->count--;
+        return block;
+    }
+    block = malloc(BUF_BLOCK);
+    if (block == NULL)
+        abort();
+    return block;
+}
+
+static void block_give(struct buf_pool *pool, char *block, size_t cap)
+{
+    if (pool == NULL || cap != BUF_BLOCK || pool->count >= BUF_POOL_MAX) {
+        free(block);
+        return;
+    }
+    memcpy(block, &pool->free, sizeof(void *));
+    pool->free = block;
+    pool->count++;
+}
+
+void buf_init(struct buf *b, struct buf_pool *pool) { *b = (struct buf){ .pool = pool }; }
+
+void buf_free(struct buf *b)
+{
+    if (b->base != NULL)
+        block_give(b->pool, b->base, b->cap);
+    buf_init(b, b->pool);
+}
+
+void buf_pool_free(struct buf_pool *pool)
+{
+    while (pool->free != NULL)
+        free(block_take(pool));
+}
+
+static void buf_move(struct buf *b, char *to, size_t cap)
+{
+    memcpy(to, b->base + b->head, buf_len(b));
+    block_give(b->pool, b->base, b->cap);
+    b->base = to;
+    b->cap = cap;
+}
+
+char *buf_reserve(struct buf *b, size_t n)
+{
+    if (b->base == NULL && n <= BUF_BLOCK) {
+        b->base = block_take(b->pool);
+        b->cap = BUF_BLOCK;
+    }
+    if (b->cap - b->tail >= n)
+        return b->base + b->tail;
+    size_t len = buf_len(b), need = len + n, cap = b->cap ? b->cap : BUF_BLOCK;
+    if (need <= b->cap) {
+        memmove(b->base, b->base + b->head, len);
+    } else {
+        while (cap < need)
+            cap *= 2;
+        char *to = malloc(cap);
+        if (to == NULL)
+            abort();
+        buf_move(b, to, cap);
+    }
+    b->scan -= b->head;
+    b->tail = len;
+    b->head = 0;
+    return b->base + b->tail;
+}
+
+void buf_commit(struct buf *b, size_t n)
+{
+    assert(n <= b->cap - b->tail);
+    b->tail += n;
+}
+
+void buf_append(struct buf *b, const void *p, size_t n)
+{
+    if (n == 0)
+        return;
+    memcpy(buf_reserve(b, n), p, n);
+    b->tail += n;
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...)
+{
+    va_list ap;
+    for (size_t want = 256;;) {
+        char *to = buf_reserve(b, want);
+        va_start(ap, fmt);
+        int n = vsnprintf(to, want, fmt, ap);
+        va_end(ap);
+        if (n < 0)
+            abort();
+        if ((size_t)n < want) {
+            buf_commit(b, (size_t)n);
+            return;
+        }
+        want = (size_t)n + 1;
+    }
+}
+
+void buf_consume(struct buf *b, size_t n)
+{
+    assert(n <= buf_len(b));
+    b->head += n;
+    if (b->scan < b->head)
+        b->scan = b->head;
+    if (b->head == b->tail)
+        buf_free(b);
+}

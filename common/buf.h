@@ -1,0 +1,48 @@
+/* A byte queue: bytes are appended at the tail and taken from the head. One memory block at a time, borrowed when the
+ * first byte comes and given back when the last one leaves, so that an idle connection holds none.
+ *
+ *   base        head           scan            tail        cap
+ *    |  taken    |  looked at    |  new bytes    |  free    |
+ *
+ * `scan` belongs to the reader: how far it has searched without finding what it wants; 0 <= head <= scan <= tail <=
+ * cap. */
+#ifndef COMMON_BUF_H
+#define COMMON_BUF_H
+
+#include "common/span.h"
+
+enum { BUF_BLOCK = 65536, BUF_POOL_MAX = 64 };
+
+/* Free blocks of BUF_BLOCK bytes, for the buffers of one thread. Zero-initialised is empty. */
+struct buf_pool {
+    void *free;
+    unsigned count;
+};
+
+struct buf {
+    char *base;
+    size_t head, scan, tail, cap;
+    struct buf_pool *pool; /* not owned; NULL: plain malloc */
+};
+
+void buf_init(struct buf *b, struct buf_pool *pool);
+/* Gives the memory back; the buffer is empty and can be used again. */
+void buf_free(struct buf *b);
+void buf_pool_free(struct buf_pool *pool);
+
+static inline size_t buf_len(const struct buf *b) { return b->tail - b->head; }
+static inline bool buf_empty(const struct buf *b) { return b->tail == b->head; }
+static inline struct span buf_span(const struct buf *b) { return span_of(b->base + b->head, b->tail - b->head); }
+
+/* Makes room for at least n more bytes and returns where they go; buf_commit() then counts those that came.
+ * Pointers into the buffer are invalid afterwards. Never NULL: out of memory aborts the process. */
+char *buf_reserve(struct buf *b, size_t n);
+static inline size_t buf_room(const struct buf *b) { return b->cap - b->tail; }
+void buf_commit(struct buf *b, size_t n);
+void buf_append(struct buf *b, const void *p, size_t n);
+static inline void buf_append_span(struct buf *b, struct span s) { buf_append(b, s.p, s.n); }
+void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Takes n bytes from the head; an emptied buffer gives its block back. */
+void buf_consume(struct buf *b, size_t n);
+
+#endif

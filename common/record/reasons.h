@@ -1,0 +1,37 @@
+/* Why things end: reasons of `close` records, and codes of `error` records with the text a person reads. */
+#ifndef COMMON_RECORD_REASONS_H
+#define COMMON_RECORD_REASONS_H
+
+/* REASON(id, "word"): `reason` of close (events.md). */
+#define CLOSE_REASONS(REASON)                                                                                          \
+    REASON(NONE, "")                                                                                                   \
+    REASON(QUIT, "quit")                                                                                               \
+    REASON(GONE, "gone")                                                                                               \
+    REASON(TIMEOUT, "timeout")                                                                                         \
+    REASON(TLS, "tls")                                                                                                 \
+    REASON(PROTOCOL, "protocol")                                                                                       \
+    REASON(LIMIT, "limit")                                                                                             \
+    REASON(POLICY, "policy")                                                                                           \
+    REASON(UPSTREAM, "upstream")                                                                                       \
+    REASON(SHUTDOWN, "shutdown")
+
+/* ERR(id, "code", "text"): `err.code` and the default `err.message` of error records. */
+#define RECORD_ERRORS(ERR)                                                                                             \
+    ERR(EARLY_TALKER, "early_talker", "The client talked before the greeting")                                         \
+    ERR(IDENTITY_UNTOLD, "identity_untold",                                                                            \
+        "The upstream would judge this client by our own address and might relay for anybody; set upstream.identity")  \
+    ERR(UPSTREAM_CONNECT, "upstream_connect", "The upstream can't be reached")                                         \
+    ERR(UPSTREAM_GREETING, "upstream_greeting", "The upstream's greeting is not 220")                                  \
+    ERR(UPSTREAM_EHLO, "upstream_ehlo", "The upstream refuses EHLO and HELO")                                          \
+    ERR(UPSTREAM_LOST, "upstream_lost", "The upstream closed the connection")                                          \
+    ERR(UPSTREAM_TIMEOUT, "upstream_timeout", "The upstream did not answer in time")                                   \
+    ERR(UPSTREAM_REPLY, "upstream_reply", "The upstream's reply can't be understood")                                  \
+    ERR(UPSTREAM_UNSOLICITED, "upstream_unsolicited", "The upstream sent a reply that nobody asked for")               \
+    ERR(UPSTREAM_EARLY_REPLY, "upstream_early_reply", "The upstream answered before the end of data")                  \
+    ERR(UPSTREAM_NAME, "upstream_name", "The upstream's name has no address")                                          \
+    ERR(LOG_BLOCKED, "log_blocked", "A log output takes no records; mail is refused until it does")                    \
+    ERR(LOG_WRITE, "log_write", "A log output can't be written")                                                       \
+    ERR(SOCKET, "socket", "A system call on a socket failed")                                                          \
+    ERR(ACCEPT, "accept", "A connection can't be accepted")
+
+#endif

@@ -1,0 +1,56 @@
+#!/bin/sh
+# Installs what a job needs on Debian 12: setup.sh build|test|bench. Does nothing where all of it is there.
+set -eu
+
+build='gcc make pkg-config libc6-dev libev-dev libssl-dev libjson-c-dev libc-ares-dev'
+test="$build clang libclang-rt-14-dev clang-format clang-tidy cppcheck libcmocka-dev
+  python3 python3-pytest python3-pytest-xdist python3-pytest-timeout
+  postfix swaks curl msmtp openssl procps"
+bench="$build python3 postfix haproxy nginx libnginx-mod-mail procps valgrind"
+
+case ${1:-} in
+build) want=$build ;;
+test) want=$test ;;
+bench) want=$bench ;;
+*)
+    echo "usage: $0 build|test|bench" >&2
+    exit 2
+    ;;
+esac
+
+missing=
+for package in $want; do
+    dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+echo "setup: installing$missing" >&2
+if ! command -v apt-get >/dev/null; then
+    echo "setup: no apt-get here; install the equivalents of:$missing" >&2
+    exit 1
+fi
+as_root=
+if [ "$(id -u)" != 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "setup: needs root once; run as root: apt-get install$missing" >&2
+        exit 1
+    fi
+    as_root=sudo
+fi
+
+# The packages' own daemons must not start: the tests run private instances.
+policy=/usr/sbin/policy-rc.d
+made_policy=
+if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
+    $as_root chmod 755 $policy
+    made_policy=1
+fi
+undo() { [ -z "$made_policy" ] || $as_root rm -f $policy; }
+trap undo EXIT
+case $missing in
+*postfix*) echo 'postfix postfix/main_mailer_type select No configuration' | $as_root debconf-set-selections ;;
+esac
+$as_root apt-get -q update >&2
+# shellcheck disable=SC2086 # a list of words
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends $missing >&2

@@ -1,0 +1,49 @@
+/* The log: each worker has a `logger`, which formats a record and puts its line into a queue per output; one writer
+ * thread an output takes lines from all workers' queues in the order of their time, appends run and seq, and writes
+ * batches.
+ *
+ * Loggers are for one thread each; the rest may be called from any. Nothing here waits for an output but log_stop(). */
+#ifndef PROXY_LOG_LOG_H
+#define PROXY_LOG_LOG_H
+
+#include "common/record/record.h"
+#include "proxy/settings.h"
+
+enum { LOG_RUN_LEN = 8 };
+
+struct log;
+struct logger;
+
+/* Told, on a writer's thread, that an output which had no room has room again, or that its state changed. */
+typedef void log_wake(void *arg);
+
+/* Opens the outputs and starts their writers for `loggers` loggers. On failure reports each fault and returns NULL. */
+struct log *log_start(const struct log_settings *set, unsigned loggers, settings_fault *fault, void *arg) MUST_CHECK;
+/* The i-th logger; owned by the log. wake may be NULL; it is set before the first record. */
+struct logger *log_logger(struct log *log, unsigned i, log_wake *wake, void *arg);
+/* This run's id: 8 characters of 0-9a-v, unique across machines; also the start of each cid. */
+const char *log_run(const struct log *log);
+/* SIGUSR1: files are opened again by name before the next record. */
+void log_reopen(struct log *log);
+/* Writes what is queued, for `limit` at the most, after `closed`; then stops the threads. Returns how many records were
+ * not written. The log is freed. No logger may be used any more. */
+uint64_t log_stop(struct log **log, usec_t limit);
+/* Every output is gone for good (stdout closed): the program should drain and exit 1. */
+bool log_all_gone(const struct log *log);
+
+/* True if any output takes records of this level: for callers that can save the work of making one. */
+bool logger_wants(const struct logger *l, enum level level);
+/* Formats and enqueues. With `block` and `tempfail` a record always finds a place (queues grow past their size by what
+ * sessions under way have left to say); with `drop` it may be lost and counted. component is put in by the logger. */
+void logger_write(struct logger *l, const struct record *r);
+
+/* What sessions on this logger may do now. OPEN: go on. BLOCKED: read nothing and accept nothing until wake() is
+ * called. TEMPFAIL: answer MAIL, RCPT, DATA, BDAT 451 4.3.0 (an output with `tempfail` is full, or one with `block` has
+ * been for log.block_timeout). */
+enum log_state { LOG_OPEN, LOG_BLOCKED, LOG_TEMPFAIL };
+enum log_state logger_state(struct logger *l);
+/* Takes (positive) or gives back (negative) room in every output for records that are sure to come: `octets` of them.
+ */
+void logger_reserve(struct logger *l, long octets);
+
+#endif

@@ -1,0 +1,153 @@
+/* The effective configuration: an immutable, counted snapshot. A reload makes a new one; sessions keep theirs
+ * (config.md). */
+#ifndef PROXY_SETTINGS_H
+#define PROXY_SETTINGS_H
+
+#include <stdatomic.h>
+
+#include "common/netaddr.h"
+#include "common/record/record.h"
+#include "common/smtp/body.h"
+#include "common/smtp/caps.h"
+#include "common/smtp/command.h"
+#include "common/smtp/header.h"
+
+enum server_protocol { PROTOCOL_SMTP, PROTOCOL_LMTP };
+enum server_tls { SERVER_TLS_NONE, SERVER_TLS_STARTTLS, SERVER_TLS_IMPLICIT };
+enum received_mode { RECEIVED_AUTO, RECEIVED_ON, RECEIVED_OFF };
+enum auth_mode { AUTH_OFF, AUTH_OPTIONAL, AUTH_REQUIRED };
+enum upstream_tls { UPSTREAM_TLS_NONE, UPSTREAM_TLS_OPPORTUNISTIC, UPSTREAM_TLS_REQUIRED, UPSTREAM_TLS_IMPLICIT };
+enum upstream_connect { CONNECT_HELO, CONNECT_CONNECTION };
+enum upstream_identity {
+    IDENTITY_AUTO,
+    IDENTITY_XCLIENT,
+    IDENTITY_XFORWARD,
+    IDENTITY_PROXY_V1,
+    IDENTITY_PROXY_V2,
+    IDENTITY_NONE
+};
+enum upstream_balance { BALANCE_FAILOVER, BALANCE_ROUND_ROBIN, BALANCE_LEAST_CONNECTIONS };
+enum upstream_pool { POOL_SESSION, POOL_TRANSACTION };
+
+struct server_settings {
+    char *hostname, *banner, *helo_response;
+    enum server_protocol protocol;
+    enum server_tls tls;
+    bool require_tls;
+    struct cidr_list proxy_protocol, xclient, xforward;
+    smtp_cap_set hide_extensions;
+    uint32_t disabled_commands; /* bit 1 << enum smtp_verb */
+    uint64_t max_message_size;
+    bool lenient_addresses;
+    enum smtp_bare_newline bare_newline;
+    bool reverse_dns;
+    usec_t greet_delay;
+    enum received_mode received_header;
+};
+
+struct auth_settings {
+    enum auth_mode mode;
+};
+
+struct limits_settings {
+    unsigned max_connections, max_connections_per_client, max_rate_per_client, max_recipients;
+    size_t max_command_length;
+    unsigned max_unrecognized_commands, max_received;
+    uint64_t memory;
+};
+
+struct timeouts_settings {
+    usec_t greeting, command, data, shutdown, dns;
+};
+
+struct upstream_server {
+    char *text; /* as written: the `server` of records */
+    struct endpoint at;
+};
+
+struct upstream_settings {
+    struct upstream_server *server;
+    size_t servers;
+    enum server_protocol protocol;
+    enum upstream_balance balance;
+    enum upstream_tls tls;
+    char *hostname;
+    enum upstream_connect connect;
+    enum upstream_identity identity;
+    bool identity_named; /* the key stands in the configuration with another value than "auto" */
+    enum upstream_pool pool;
+    unsigned max_connections;
+    struct {
+        unsigned failures;
+        usec_t rest, probe;
+    } health;
+    struct {
+        usec_t connect, greeting, prepare, command, data_start, data_block, data_end;
+    } timeouts;
+};
+
+struct listener_settings {
+    char *name; /* default: the address as written */
+    char *address_text;
+    struct endpoint address;
+    struct server_settings server;
+    struct auth_settings auth;
+    struct limits_settings limits; /* max_connections here is the listener's own; the global one is settings.limits */
+    struct timeouts_settings timeouts;
+    struct upstream_settings upstream;
+};
+
+enum output_type { OUTPUT_STDOUT, OUTPUT_FILE };
+enum log_overflow { OVERFLOW_BLOCK, OVERFLOW_DROP, OVERFLOW_TEMPFAIL };
+
+struct output_settings {
+    enum output_type type;
+    char *path;
+    char *group;
+    unsigned mode;
+    enum level level;
+    enum log_overflow overflow;
+    size_t queue_size;
+};
+
+struct log_settings {
+    char *component;
+    struct output_settings *output;
+    size_t outputs;
+    usec_t block_timeout;
+    size_t max_record;
+    struct smtp_header_want headers; /* names in lower case; "message-id" always first */
+    bool want_message_id, want_subject;
+    char *header_names[SMTP_HEADER_WANT_MAX]; /* owned; as headers.name */
+    struct cidr_list ignore_clients;
+};
+
+struct settings {
+    atomic_uint refs;
+    char *file; /* NULL: none was named */
+    struct listener_settings *listener;
+    size_t listeners;
+    struct limits_settings limits;
+    struct timeouts_settings timeouts;
+    struct log_settings log;
+    unsigned workers; /* 0: auto */
+    char *user, *group;
+    char **dns_servers;
+    size_t dns_server_count;
+};
+
+/* A fault that a person is told of: "smtptap.json:14: upstream.tls: ..." without newline. */
+typedef void settings_fault(void *arg, const char *text);
+
+/* Reads `file` (NULL: the defaults), replaces the first listener's address by `listen` and upstream.servers (all
+ * listeners that don't name their own) by `upstream` where they are not NULL. Reports every fault; NULL if there was
+ * one. The caller has one reference. */
+struct settings *settings_load(const char *file, const char *listen, const char *upstream, settings_fault *fault,
+                               void *arg) MUST_CHECK;
+struct settings *settings_ref(struct settings *s);
+void settings_unref(struct settings **s);
+/* `smtptap check --print`: the effective configuration as JSON that settings_load would read to the same. Owned by the
+ * caller. */
+char *settings_print(const struct settings *s);
+
+#endif
