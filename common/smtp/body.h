@@ -30,9 +30,10 @@ struct smtp_body {
     enum smtp_bare_newline mode;
     enum smtp_body_state state; /* as the bytes so far are read; AT_LINE at first: the CR LF of DATA counts */
     unsigned anomalies;
-    uint64_t size;     /* octets of content so far: dots unstuffed, line ends normalised */
-    uint64_t line_len; /* octets in the line so far */
-    bool rejected;     /* mode reject: a bare newline, CR or NUL was met; output is to be thrown away */
+    uint64_t size;      /* octets of content so far: dots unstuffed, line ends normalised */
+    uint64_t line_len;  /* octets in the line so far */
+    bool after_bare_lf; /* the line before this one ended in LF alone: a lone dot here doesn't end the data */
+    bool rejected;      /* mode reject: a bare newline, CR or NUL was met; output is to be thrown away */
 };
 
 /* Pieces of output: pointers into the input or static text. */
@@ -43,10 +44,10 @@ struct smtp_body_out {
 };
 
 void smtp_body_init(struct smtp_body *b, enum smtp_bare_newline mode);
-/* Reads from `in` until the end of data, the end of `in`, or until *out is full; returns how much was taken (call again
- * with the rest where it is less than in.n and the state is not ENDED). A CR or dot whose meaning the next byte decides
- * is taken and kept in the state; it appears in a later call's output. ENDED: the bytes behind the end of data were not
- * taken. */
+/* Fills *out anew. Reads from `in` until the end of data, the end of `in`, or until *out is full; returns how much was
+ * taken (call again with the rest where it is less than in.n and the state is not ENDED). A CR or dot whose meaning the
+ * next byte decides is taken and kept in the state; it appears in a later call's output. ENDED: the bytes behind the
+ * end of data were not taken. */
 size_t smtp_body_scan(struct smtp_body *b, struct span in, struct smtp_body_out *out) MUST_CHECK;
 
 #endif
