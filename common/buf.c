@@ -49,8 +49,10 @@ void buf_pool_free(struct buf_pool *pool)
 
 static void buf_move(struct buf *b, char *to, size_t cap)
 {
-    memcpy(to, b->base + b->head, buf_len(b));
-    block_give(b->pool, b->base, b->cap);
+    if (b->base != NULL) {
+        memcpy(to, b->base + b->head, buf_len(b));
+        block_give(b->pool, b->base, b->cap);
+    }
     b->base = to;
     b->cap = cap;
 }
@@ -84,6 +86,8 @@ void buf_commit(struct buf *b, size_t n)
 {
     assert(n <= b->cap - b->tail);
     b->tail += n;
+    if (b->tail == b->head)
+        buf_free(b);
 }
 
 void buf_append(struct buf *b, const void *p, size_t n)

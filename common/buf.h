@@ -32,10 +32,14 @@ void buf_pool_free(struct buf_pool *pool);
 
 static inline size_t buf_len(const struct buf *b) { return b->tail - b->head; }
 static inline bool buf_empty(const struct buf *b) { return b->tail == b->head; }
-static inline struct span buf_span(const struct buf *b) { return span_of(b->base + b->head, b->tail - b->head); }
+static inline struct span buf_span(const struct buf *b)
+{
+    return b->base != NULL ? span_of(b->base + b->head, b->tail - b->head) : SPAN_NONE;
+}
 
 /* Makes room for at least n more bytes and returns where they go; buf_commit() then counts those that came.
- * Pointers into the buffer are invalid afterwards. Never NULL: out of memory aborts the process. */
+ * Pointers into the buffer are invalid afterwards. Never NULL: out of memory aborts the process. Where nothing came,
+ * buf_commit(b, 0) gives the block of an empty buffer back. */
 char *buf_reserve(struct buf *b, size_t n);
 static inline size_t buf_room(const struct buf *b) { return b->cap - b->tail; }
 void buf_commit(struct buf *b, size_t n);

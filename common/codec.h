@@ -17,6 +17,11 @@ void codec_xtext_encode(struct buf *out, struct span in);
 bool codec_utf8_valid(struct span in);
 /* Decodes one character at p (n > 0); returns its length, or 0 if the bytes there are not UTF-8. */
 size_t codec_utf8_next(const char *p, size_t n, uint32_t *cp);
+/* Like codec_utf8_next, but never 0: where the bytes are not UTF-8, *cp is CODEC_UTF8_BAD and the length is that of the
+ * maximal ill-formed subsequence (Unicode 3.9, "U+FFFD Substitution of Maximal Subparts"), which one U+FFFD replaces.
+ */
+#define CODEC_UTF8_BAD UINT32_MAX
+size_t codec_utf8_step(const char *p, size_t n, uint32_t *cp);
 /* The longest prefix of `in` that has at most max bytes and doesn't cut a character. */
 struct span codec_utf8_cut(struct span in, size_t max);
 
