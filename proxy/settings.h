@@ -99,12 +99,14 @@ struct listener_settings {
 
 enum output_type { OUTPUT_STDOUT, OUTPUT_FILE };
 enum log_overflow { OVERFLOW_BLOCK, OVERFLOW_DROP, OVERFLOW_TEMPFAIL };
+enum log_format { FORMAT_NATIVE, FORMAT_ECS };
 
 struct output_settings {
     enum output_type type;
     char *path;
     char *group;
     unsigned mode;
+    enum log_format format;
     enum level level;
     enum log_overflow overflow;
     size_t queue_size;
@@ -112,6 +114,11 @@ struct output_settings {
 
 struct log_settings {
     char *component;
+    /* What an output has that names no value of its own. */
+    enum log_format format;
+    enum level level;
+    enum log_overflow overflow;
+    size_t queue_size;
     struct output_settings *output;
     size_t outputs;
     usec_t block_timeout;
@@ -124,7 +131,8 @@ struct log_settings {
 
 struct settings {
     atomic_uint refs;
-    char *file; /* NULL: none was named */
+    char *file;                    /* NULL: none was named */
+    struct listener_settings base; /* the global sections, which listeners inherit; no listener itself */
     struct listener_settings *listener;
     size_t listeners;
     struct limits_settings limits;
@@ -144,6 +152,11 @@ typedef void settings_fault(void *arg, const char *text);
  * one. The caller has one reference. */
 struct settings *settings_load(const char *file, const char *listen, const char *upstream, settings_fault *fault,
                                void *arg) MUST_CHECK;
+/* The same from memory; name stands for the file in the faults (NULL: none). */
+struct settings *settings_load_text(const char *name, struct span text, const char *listen, const char *upstream,
+                                    settings_fault *fault, void *arg) MUST_CHECK;
+/* `smtptap check`: also looks at what the configuration names, and warns of what is legal but risky. */
+struct settings *settings_check(const char *file, settings_fault *fault, settings_fault *warn, void *arg) MUST_CHECK;
 struct settings *settings_ref(struct settings *s);
 void settings_unref(struct settings **s);
 /* `smtptap check --print`: the effective configuration as JSON that settings_load would read to the same. Owned by the

@@ -1,0 +1,186 @@
+/* What only `smtptap check` does: looks at the files and sockets that the configuration names, and warns of what is
+ * legal but risky. Nothing is opened, made or connected to. */
+#include "proxy/settings_tables.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PATH_TEXT = 96 };
+
+/* Where the value of a listener's key stands: in the listener, else in the global section. */
+static const char *place_of(struct conf *c, size_t i, const char *own, const char *global, char out[PATH_TEXT])
+{
+    snprintf(out, PATH_TEXT, "listeners[%zu].%s", i, own);
+    return conf_has(c, out) ? out : global;
+}
+
+/* The directory of a file that is to be made. */
+static void inspect_directory(struct conf *c, const char *path, const char *file)
+{
+    struct stat st;
+    char *copy = conf_dup(span_str(file));
+    const char *dir = dirname(copy);
+    if (stat(dir, &st) != 0)
+        conf_fault(c, path, "the directory \"%s\": %s", dir, strerror(errno));
+    else if (!S_ISDIR(st.st_mode))
+        conf_fault(c, path, "\"%s\" is not a directory", dir);
+    else if (access(dir, W_OK | X_OK) != 0)
+        conf_fault(c, path, "the directory \"%s\" can't be written: %s", dir, strerror(errno));
+    free(copy);
+}
+
+static void inspect_output(const struct output_settings *o, struct conf *c, size_t i)
+{
+    char path[PATH_TEXT];
+    struct stat st;
+    if (o->type != OUTPUT_FILE)
+        return;
+    snprintf(path, sizeof path, "log.outputs[%zu].path", i);
+    if (stat(o->path, &st) != 0 && errno == ENOENT)
+        inspect_directory(c, path, o->path);
+    else if (stat(o->path, &st) != 0)
+        conf_fault(c, path, "\"%s\": %s", o->path, strerror(errno));
+    else if (S_ISDIR(st.st_mode))
+        conf_fault(c, path, "\"%s\" is a directory", o->path);
+    else if (access(o->path, W_OK) != 0)
+        conf_fault(c, path, "\"%s\" can't be written: %s", o->path, strerror(errno));
+}
+
+static void inspect_listener_socket(const struct listener_settings *l, struct conf *c, size_t i)
+{
+    char path[PATH_TEXT];
+    struct stat st;
+    if (l->address.kind != ENDPOINT_UNIX)
+        return;
+    snprintf(path, sizeof path, "listeners[%zu].address", i);
+    if (stat(l->address.host, &st) == 0 && !S_ISSOCK(st.st_mode))
+        conf_fault(c, path, "\"%s\" is there and is not a socket", l->address.host);
+    else
+        inspect_directory(c, path, l->address.host);
+}
+
+static bool is_any(const struct netaddr *a)
+{
+    static const uint8_t ZERO[16];
+    return memcmp(a->ip, ZERO, sizeof ZERO) == 0;
+}
+
+/* A connection to `to` would come back to the listener. Another machine's address is told from our own only by its
+ * text. */
+static bool loops(const struct endpoint *listener, const struct endpoint *to)
+{
+    if (listener->kind != to->kind)
+        return false;
+    if (listener->kind == ENDPOINT_UNIX)
+        return strcmp(listener->host, to->host) == 0;
+    if (listener->kind != ENDPOINT_IP || listener->addr.port != to->addr.port)
+        return false;
+    bool covered = is_any(&listener->addr) && listener->addr.family == to->addr.family;
+    return netaddr_eq_ip(&listener->addr, &to->addr) || (covered && netaddr_is_loopback(&to->addr));
+}
+
+/* One path a server of a listener; a socket that is missing may come later. */
+static void inspect_server(const struct settings *s, struct conf *c, const struct upstream_server *server,
+                           const char *path)
+{
+    struct stat st;
+    for (size_t i = 0; i < s->listeners; i++) {
+        if (loops(&s->listener[i].address, &server->at))
+            conf_warn(c, path, "\"%s\" is our own listener \"%s\": mail would go round", server->text,
+                      s->listener[i].name);
+    }
+    if (server->at.kind != ENDPOINT_UNIX)
+        return;
+    if (stat(server->at.host, &st) != 0)
+        conf_warn(c, path, "\"%s\": %s", server->text, strerror(errno));
+    else if (!S_ISSOCK(st.st_mode))
+        conf_fault(c, path, "\"%s\" is not a socket", server->text);
+}
+
+static void inspect_servers(const struct settings *s, struct conf *c)
+{
+    bool global_used = false;
+    char path[PATH_TEXT];
+    for (size_t i = 0; i < s->listeners; i++) {
+        const struct upstream_settings *u = &s->listener[i].upstream;
+        bool global = place_of(c, i, "upstream.servers", "upstream.servers", path) != path;
+        if (global && global_used)
+            continue;
+        global_used |= global;
+        for (size_t k = 0; k < u->servers; k++) {
+            if (global)
+                snprintf(path, sizeof path, "upstream.servers[%zu]", k);
+            else
+                snprintf(path, sizeof path, "listeners[%zu].upstream.servers[%zu]", i, k);
+            inspect_server(s, c, &u->server[k], path);
+        }
+    }
+}
+
+/* Only peers on this machine reach it. */
+static bool is_local(const struct endpoint *at)
+{
+    switch (at->kind) {
+    case ENDPOINT_UNIX:
+        return true;
+    case ENDPOINT_IP:
+        return netaddr_is_loopback(&at->addr);
+    case ENDPOINT_NAME:
+        return strcasecmp(at->host, "localhost") == 0;
+    case ENDPOINT_SYSTEMD:
+        return false;
+    }
+    return false;
+}
+
+static void warn_identity(const struct listener_settings *l, struct conf *c, size_t i)
+{
+    char own[PATH_TEXT];
+    const char *path = place_of(c, i, "upstream.identity", "upstream.identity", own);
+    if (is_local(&l->address))
+        return;
+    if (l->upstream.identity_named)
+        conf_warn(c, path,
+                  "the upstream takes every client of listener \"%s\" for this host: "
+                  "if it lets this host relay, it is an open relay",
+                  l->name);
+    else
+        conf_warn(c, path,
+                  "the upstream is not told of the clients of listener \"%s\": MAIL gets 451 4.3.5 "
+                  "unless it comes from loopback or a unix socket, until this key is \"none\"",
+                  l->name);
+}
+
+static void warn_listener(const struct listener_settings *l, struct conf *c, size_t i)
+{
+    char own[PATH_TEXT];
+    warn_identity(l, c, i);
+    if (l->server.bare_newline == SMTP_BARE_ACCEPT)
+        conf_warn(c, place_of(c, i, "bare_newline", "server.bare_newline", own),
+                  "with \"accept\" a server before listener \"%s\" may see other messages than this one "
+                  "(smuggling): for old devices alone",
+                  l->name);
+}
+
+static void warn_workers(const struct settings *s, struct conf *c)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    if (processors > 0 && s->workers > 4 * (unsigned long)processors)
+        conf_warn(c, "workers", "%u are more than four for each of %ld processors", s->workers, processors);
+}
+
+void settings_inspect(const struct settings *s, struct conf *c)
+{
+    for (size_t i = 0; i < s->log.outputs; i++)
+        inspect_output(&s->log.output[i], c, i);
+    for (size_t i = 0; i < s->listeners; i++) {
+        inspect_listener_socket(&s->listener[i], c, i);
+        warn_listener(&s->listener[i], c, i);
+    }
+    inspect_servers(s, c);
+    warn_workers(s, c);
+}

@@ -1,0 +1,394 @@
+/* The one table of keys (config.md), a table a section. A key whose feature is not built has its row too, with the
+ * default that may be written out: so it is told from a slip of the pen. To build a feature, turn its UNBUILT rows into
+ * rows of their type and drop `unbuilt` from its words. */
+#include "proxy/settings_tables.h"
+
+#define ROW(kind, owner, member) .name = #member, .type = (kind), CONF_MEMBER(struct owner, member)
+#define BOOL(owner, member, text)                                                                                      \
+    {                                                                                                                  \
+        ROW(CONF_BOOL, owner, member), .def = (text)                                                                   \
+    }
+#define UINT(owner, member, text, least, most)                                                                         \
+    {                                                                                                                  \
+        ROW(CONF_UINT, owner, member), .def = (text), .min = (least), .max = (most)                                    \
+    }
+#define SIZE(owner, member, text, least, most)                                                                         \
+    {                                                                                                                  \
+        ROW(CONF_SIZE, owner, member), .def = (text), .min = (least), .max = (most)                                    \
+    }
+#define TIME(owner, member, text, least, most)                                                                         \
+    {                                                                                                                  \
+        ROW(CONF_DURATION, owner, member), .def = (text), .min = (least), .max = (most)                                \
+    }
+#define WORD(owner, member, text, list)                                                                                \
+    {                                                                                                                  \
+        ROW(CONF_WORD, owner, member), .def = (text), .words = (list)                                                  \
+    }
+#define STRING(owner, member, text, least, most)                                                                       \
+    {                                                                                                                  \
+        ROW(CONF_STRING, owner, member), .def = (text), .min = (least), .max = (most), .printable = true               \
+    }
+/* The list's operations have the whole struct as their member. */
+#define WHOLE_LIST(key, ops, words, least, most)                                                                       \
+    {                                                                                                                  \
+        .name = (key), .type = CONF_LIST, .text = (ops), .def = (words), .min = (least), .max = (most)                 \
+    }
+#define LIST(owner, member, ops, words, most)                                                                          \
+    {                                                                                                                  \
+        ROW(CONF_LIST, owner, member), .text = (ops), .def = (words), .max = (most)                                    \
+    }
+#define OBJECT(key, owner, member, keys)                                                                               \
+    {                                                                                                                  \
+        .name = (key), .type = CONF_OBJECT, CONF_MEMBER(struct owner, member), .table = (keys)                         \
+    }
+/* The list is called as its count is, and holds at least one. */
+#define OBJECTS(owner, counter, member, keys, most, init)                                                              \
+    {                                                                                                                  \
+        .name = #counter, .type = CONF_OBJECTS, CONF_MEMBER(struct owner, member), .table = (keys), .min = 1,          \
+        .max = (most), .count_offset = offsetof(struct owner, counter), .prepare = (init), .later = LATER_##counter    \
+    }
+#define LATER_outputs false
+#define LATER_listeners true
+#define UNBUILT(key, json)                                                                                             \
+    {                                                                                                                  \
+        .name = (key), .type = CONF_UNBUILT, .def = (json)                                                             \
+    }
+#define UNBUILT_WORD(key, json, list)                                                                                  \
+    {                                                                                                                  \
+        .name = (key), .type = CONF_UNBUILT, .def = (json), .words = (list)                                            \
+    }
+/* An object of which no key is built. */
+#define UNBUILT_OBJECT(key, keys)                                                                                      \
+    {                                                                                                                  \
+        .name = (key), .type = CONF_OBJECT, .table = (keys)                                                            \
+    }
+
+#define MS(n) ((n) * (uint64_t)USEC_PER_MSEC)
+#define SEC(n) ((n) * (uint64_t)USEC_PER_SEC)
+#define DAY SEC(24 * 3600)
+#define KIB(n) ((n)*UINT64_C(1024))
+#define MIB(n) KIB((n)*UINT64_C(1024))
+#define GIB(n) MIB((n)*UINT64_C(1024))
+#define MILLION 1000000
+#define SIZE_TOP ((uint64_t)INT64_MAX)
+
+static const struct conf_word PROTOCOL_WORDS[] = { { "smtp", PROTOCOL_SMTP, false },
+                                                   { "lmtp", PROTOCOL_LMTP, true },
+                                                   { NULL, 0, false } };
+static const struct conf_word SERVER_TLS_WORDS[] = { { "none", SERVER_TLS_NONE, false },
+                                                     { "starttls", SERVER_TLS_STARTTLS, true },
+                                                     { "implicit", SERVER_TLS_IMPLICIT, true },
+                                                     { NULL, 0, false } };
+static const struct conf_word BARE_NEWLINE_WORDS[] = { { "normalize", SMTP_BARE_NORMALIZE, false },
+                                                       { "reject", SMTP_BARE_REJECT, false },
+                                                       { "accept", SMTP_BARE_ACCEPT, false },
+                                                       { NULL, 0, false } };
+static const struct conf_word RECEIVED_WORDS[] = {
+    { "auto", RECEIVED_AUTO, false }, { "on", RECEIVED_ON, false }, { "off", RECEIVED_OFF, false }, { NULL, 0, false }
+};
+static const struct conf_word AUTH_MODE_WORDS[] = { { "off", AUTH_OFF, false },
+                                                    { "optional", AUTH_OPTIONAL, true },
+                                                    { "required", AUTH_REQUIRED, true },
+                                                    { NULL, 0, false } };
+static const struct conf_word AUTH_BACKEND_WORDS[] = {
+    { "upstream", 0, true }, { "file", 0, true }, { "dovecot", 0, true }, { NULL, 0, false }
+};
+static const struct conf_word BALANCE_WORDS[] = { { "failover", BALANCE_FAILOVER, false },
+                                                  { "round-robin", BALANCE_ROUND_ROBIN, true },
+                                                  { "least-connections", BALANCE_LEAST_CONNECTIONS, true },
+                                                  { NULL, 0, false } };
+static const struct conf_word UPSTREAM_TLS_WORDS[] = { { "none", UPSTREAM_TLS_NONE, false },
+                                                       { "opportunistic", UPSTREAM_TLS_OPPORTUNISTIC, true },
+                                                       { "required", UPSTREAM_TLS_REQUIRED, true },
+                                                       { "implicit", UPSTREAM_TLS_IMPLICIT, true },
+                                                       { NULL, 0, false } };
+static const struct conf_word CONNECT_WORDS[] = { { "helo", CONNECT_HELO, false },
+                                                  { "connection", CONNECT_CONNECTION, false },
+                                                  { NULL, 0, false } };
+static const struct conf_word IDENTITY_WORDS[] = { { "auto", IDENTITY_AUTO, false },
+                                                   { "xclient", IDENTITY_XCLIENT, true },
+                                                   { "xforward", IDENTITY_XFORWARD, true },
+                                                   { "proxy-v1", IDENTITY_PROXY_V1, true },
+                                                   { "proxy-v2", IDENTITY_PROXY_V2, true },
+                                                   { "none", IDENTITY_NONE, false },
+                                                   { NULL, 0, false } };
+static const struct conf_word POOL_WORDS[] = { { "session", POOL_SESSION, false },
+                                               { "transaction", POOL_TRANSACTION, true },
+                                               { NULL, 0, false } };
+static const struct conf_word FORMAT_WORDS[] = { { "native", FORMAT_NATIVE, false },
+                                                 { "ecs", FORMAT_ECS, true },
+                                                 { NULL, 0, false } };
+static const struct conf_word LEVEL_WORDS[] = {
+    { "error", LEVEL_ERROR, false }, { "info", LEVEL_INFO, false }, { "debug", LEVEL_DEBUG, false }, { NULL, 0, false }
+};
+static const struct conf_word OVERFLOW_WORDS[] = { { "block", OVERFLOW_BLOCK, false },
+                                                   { "drop", OVERFLOW_DROP, false },
+                                                   { "tempfail", OVERFLOW_TEMPFAIL, false },
+                                                   { NULL, 0, false } };
+static const struct conf_word OUTPUT_TYPE_WORDS[] = { { "stdout", OUTPUT_STDOUT, false },
+                                                      { "file", OUTPUT_FILE, false },
+                                                      { "syslog", 0, true },
+                                                      { "journald", 0, true },
+                                                      { "tcp", 0, true },
+                                                      { "kafka", 0, true },
+                                                      { NULL, 0, false } };
+static const struct conf_word TLS_VERSION_WORDS[] = {
+    { "1.0", 0, true }, { "1.1", 0, true }, { "1.2", 0, true }, { "1.3", 0, true }, { NULL, 0, false }
+};
+static const struct conf_word VERIFY_CLIENT_WORDS[] = {
+    { "none", 0, true }, { "optional", 0, true }, { "required", 0, true }, { NULL, 0, false }
+};
+static const struct conf_word SYNC_WORDS[] = {
+    { "none", 0, true }, { "write", 0, true }, { "fsync", 0, true }, { NULL, 0, false }
+};
+static const struct conf_word TRANSCRIPT_WORDS[] = { { "always", 0, true }, { "failed", 0, true }, { NULL, 0, false } };
+static const struct conf_word INTEGRITY_WORDS[] = { { "off", 0, true }, { "chain", 0, true }, { NULL, 0, false } };
+
+static const struct conf_key SERVER_KEYS[] = {
+    { ROW(CONF_TEXT, server_settings, hostname), .text = &settings_hostname },
+    STRING(server_settings, banner, "", 0, 200),
+    STRING(server_settings, helo_response, "{hostname} Nice to meet you, {client}", 1, 200),
+    WORD(server_settings, protocol, "smtp", PROTOCOL_WORDS),
+    WORD(server_settings, tls, "none", SERVER_TLS_WORDS),
+    UNBUILT("require_tls", "false"),
+    UNBUILT("proxy_protocol", "[]"),
+    UNBUILT("xclient", "[]"),
+    UNBUILT("xforward", "[]"),
+    LIST(server_settings, hide_extensions, &settings_caps, NULL, 64),
+    LIST(server_settings, disabled_commands, &settings_verbs, NULL, 64),
+    SIZE(server_settings, max_message_size, "0", 0, SIZE_TOP),
+    BOOL(server_settings, lenient_addresses, "true"),
+    WORD(server_settings, bare_newline, "normalize", BARE_NEWLINE_WORDS),
+    BOOL(server_settings, reverse_dns, "true"),
+    TIME(server_settings, greet_delay, "0s", 0, SEC(300)),
+    WORD(server_settings, received_header, "auto", RECEIVED_WORDS),
+};
+const struct conf_table settings_server_table = CONF_TABLE(SERVER_KEYS, struct server_settings);
+
+static const struct conf_key TLS_KEYS[] = {
+    UNBUILT("certificates", "[]"),
+    UNBUILT_WORD("min_version", "\"1.2\"", TLS_VERSION_WORDS),
+    UNBUILT("ciphers", NULL),
+    UNBUILT("ciphersuites", NULL),
+    UNBUILT("groups", NULL),
+    UNBUILT("client_ca", NULL),
+    UNBUILT_WORD("verify_client", "\"none\"", VERIFY_CLIENT_WORDS),
+    UNBUILT("session_tickets", "true"),
+};
+static const struct conf_table TLS_TABLE = { .key = TLS_KEYS, .count = ARRAY_LEN(TLS_KEYS) };
+
+static const struct conf_key AUTH_KEYS[] = {
+    WORD(auth_settings, mode, "off", AUTH_MODE_WORDS),
+    UNBUILT("mechanisms", "[\"PLAIN\", \"LOGIN\"]"),
+    UNBUILT_WORD("backend", "\"upstream\"", AUTH_BACKEND_WORDS),
+    UNBUILT("file", NULL),
+    UNBUILT("socket", NULL),
+    UNBUILT("require_tls", "true"),
+    UNBUILT("required_message", "\"Authentication required\""),
+};
+const struct conf_table settings_auth_table = CONF_TABLE(AUTH_KEYS, struct auth_settings);
+
+static const struct conf_key LIMITS_KEYS[] = {
+    UINT(limits_settings, max_connections, "10000", 1, MILLION),
+    UINT(limits_settings, max_connections_per_client, "0", 0, MILLION),
+    UINT(limits_settings, max_rate_per_client, "0", 0, MILLION),
+    UINT(limits_settings, max_recipients, "1000", 1, MILLION),
+    SIZE(limits_settings, max_command_length, "2KiB", 512, KIB(32)),
+    UINT(limits_settings, max_unrecognized_commands, "10", 1, MILLION),
+    UNBUILT("max_unauthenticated_commands", "10"),
+    UNBUILT("max_auth_failures", "3"),
+    UNBUILT("max_messages_per_user", "0"),
+    UNBUILT("max_recipients_per_user", "0"),
+    UNBUILT("max_messages_per_client", "0"),
+    { ROW(CONF_SIZE, limits_settings, memory), .def = "0", .min = MIB(1), .max = SIZE_TOP, .zero_too = true },
+    UINT(limits_settings, max_received, "100", 0, MILLION),
+    UNBUILT("proxy_header", "4096"),
+};
+const struct conf_table settings_limits_table = CONF_TABLE(LIMITS_KEYS, struct limits_settings);
+
+static const struct conf_key TIMEOUTS_KEYS[] = {
+    TIME(timeouts_settings, greeting, "30s", MS(1), DAY), TIME(timeouts_settings, command, "5m", MS(1), DAY),
+    TIME(timeouts_settings, data, "3m", MS(1), DAY),      TIME(timeouts_settings, shutdown, "30s", 0, DAY),
+    TIME(timeouts_settings, dns, "1500ms", MS(1), DAY),
+};
+const struct conf_table settings_timeouts_table = CONF_TABLE(TIMEOUTS_KEYS, struct timeouts_settings);
+
+#define HEALTH(key, kind, text, least, most)                                                                           \
+    {                                                                                                                  \
+        .name = #key, .type = (kind), CONF_MEMBER(struct upstream_settings, health.key), .def = (text),                \
+        .min = (least), .max = (most)                                                                                  \
+    }
+static const struct conf_key HEALTH_KEYS[] = {
+    HEALTH(failures, CONF_UINT, "3", 1, MILLION),
+    HEALTH(rest, CONF_DURATION, "10s", MS(1), DAY),
+    HEALTH(probe, CONF_DURATION, "5s", MS(1), DAY),
+};
+#define WAIT(key, text)                                                                                                \
+    {                                                                                                                  \
+        .name = #key, .type = CONF_DURATION, CONF_MEMBER(struct upstream_settings, timeouts.key), .def = (text),       \
+        .min = MS(1), .max = DAY                                                                                       \
+    }
+static const struct conf_key UPSTREAM_TIMEOUTS_KEYS[] = {
+    WAIT(connect, "10s"),   WAIT(greeting, "30s"),  WAIT(prepare, "30s"),  WAIT(command, "4m30s"),
+    WAIT(data_start, "2m"), WAIT(data_block, "3m"), WAIT(data_end, "10m"),
+};
+/* Their offsets are those in upstream_settings: they stand at offset 0 of it. */
+static const struct conf_table HEALTH_TABLE = CONF_TABLE(HEALTH_KEYS, struct upstream_settings);
+static const struct conf_table UPSTREAM_TIMEOUTS_TABLE = CONF_TABLE(UPSTREAM_TIMEOUTS_KEYS, struct upstream_settings);
+
+static const struct conf_key UPSTREAM_KEYS[] = {
+    WHOLE_LIST("servers", &settings_servers, "127.0.0.1:25", 1, 64),
+    WORD(upstream_settings, protocol, "smtp", PROTOCOL_WORDS),
+    WORD(upstream_settings, balance, "failover", BALANCE_WORDS),
+    WORD(upstream_settings, tls, "none", UPSTREAM_TLS_WORDS),
+    UNBUILT("tls_verify", NULL),
+    UNBUILT("tls_ca", NULL),
+    UNBUILT("tls_name", NULL),
+    UNBUILT("tls_cert", NULL),
+    UNBUILT("tls_key", NULL),
+    { ROW(CONF_TEXT, upstream_settings, hostname), .text = &settings_hostname },
+    WORD(upstream_settings, connect, "helo", CONNECT_WORDS),
+    WORD(upstream_settings, identity, "auto", IDENTITY_WORDS),
+    UNBUILT("username", NULL),
+    UNBUILT("password_file", NULL),
+    WORD(upstream_settings, pool, "session", POOL_WORDS),
+    UNBUILT("pool_size", "100"),
+    UNBUILT("pool_idle", "\"60s\""),
+    UNBUILT("pool_max_uses", "100"),
+    UNBUILT("pool_max_age", "\"10m\""),
+    UINT(upstream_settings, max_connections, "0", 0, MILLION),
+    { .name = "health", .type = CONF_OBJECT, .table = &HEALTH_TABLE },
+    { .name = "timeouts", .type = CONF_OBJECT, .table = &UPSTREAM_TIMEOUTS_TABLE },
+};
+const struct conf_table settings_upstream_table = CONF_TABLE(UPSTREAM_KEYS, struct upstream_settings);
+
+static const struct conf_key POLICY_KEYS[] = {
+    UNBUILT("server", NULL),
+    UNBUILT("stages", NULL),
+    UNBUILT("timeout", NULL),
+    UNBUILT("on_failure", NULL),
+};
+static const struct conf_table POLICY_TABLE = { .key = POLICY_KEYS, .count = ARRAY_LEN(POLICY_KEYS) };
+
+static const struct conf_key LISTENER_KEYS[] = {
+    { ROW(CONF_STRING, listener_settings, name), .min = 1, .max = 300 },
+    { .name = "address", .type = CONF_TEXT, .text = &settings_address },
+    { .name = "server",
+      .type = CONF_INLINE,
+      CONF_MEMBER(struct listener_settings, server),
+      .table = &settings_server_table },
+    { .name = "tls", .type = CONF_INLINE, .table = &TLS_TABLE },
+    OBJECT("auth", listener_settings, auth, &settings_auth_table),
+    OBJECT("limits", listener_settings, limits, &settings_limits_table),
+    OBJECT("timeouts", listener_settings, timeouts, &settings_timeouts_table),
+    OBJECT("upstream", listener_settings, upstream, &settings_upstream_table),
+    UNBUILT_OBJECT("policy", &POLICY_TABLE),
+};
+static const struct conf_table LISTENER_TABLE = CONF_TABLE(LISTENER_KEYS, struct listener_settings);
+
+static void prepare_listener(void *element, const void *parent)
+{
+    struct listener_settings *l = element;
+    const struct settings *s = parent;
+    conf_copy(&settings_server_table, &l->server, &s->base.server);
+    conf_copy(&settings_auth_table, &l->auth, &s->base.auth);
+    conf_copy(&settings_limits_table, &l->limits, &s->limits);
+    conf_copy(&settings_timeouts_table, &l->timeouts, &s->timeouts);
+    conf_copy(&settings_upstream_table, &l->upstream, &s->base.upstream);
+}
+
+static const struct conf_key OUTPUT_KEYS[] = {
+    { ROW(CONF_WORD, output_settings, type), .def = "stdout", .words = OUTPUT_TYPE_WORDS, .required = true },
+    { ROW(CONF_STRING, output_settings, path), .min = 1, .max = 4000 },
+    { ROW(CONF_TEXT, output_settings, mode), .text = &settings_file_mode },
+    STRING(output_settings, group, NULL, 1, 256),
+    WORD(output_settings, format, "native", FORMAT_WORDS),
+    WORD(output_settings, level, "debug", LEVEL_WORDS),
+    WORD(output_settings, overflow, "block", OVERFLOW_WORDS),
+    SIZE(output_settings, queue_size, "16MiB", KIB(64), GIB(16)),
+    UNBUILT("rotate_size", NULL),
+    UNBUILT("rotate_keep", NULL),
+    UNBUILT("address", NULL),
+    UNBUILT("framing", NULL),
+    UNBUILT("brokers", NULL),
+    UNBUILT("topic", NULL),
+    UNBUILT("options", NULL),
+    UNBUILT("tls", NULL),
+    UNBUILT("tls_ca", NULL),
+    UNBUILT("tls_cert", NULL),
+    UNBUILT("tls_key", NULL),
+};
+static const struct conf_table OUTPUT_TABLE = CONF_TABLE(OUTPUT_KEYS, struct output_settings);
+
+static void prepare_output(void *element, const void *parent)
+{
+    struct output_settings *o = element;
+    const struct log_settings *log = parent;
+    conf_defaults(&OUTPUT_TABLE, o);
+    o->format = log->format;
+    o->level = log->level;
+    o->overflow = log->overflow;
+    o->queue_size = log->queue_size;
+}
+
+static const struct conf_word REDACT_WORDS[] = {
+    { "keep", 0, true }, { "hash", 0, true }, { "mask", 0, true }, { "drop", 0, true }, { NULL, 0, false }
+};
+static const struct conf_key REDACT_KEYS[] = {
+    UNBUILT_WORD("addresses", "\"keep\"", REDACT_WORDS),
+    UNBUILT_WORD("client_ip", "\"keep\"", REDACT_WORDS),
+    UNBUILT_WORD("username", "\"keep\"", REDACT_WORDS),
+    UNBUILT_WORD("subject", "\"keep\"", REDACT_WORDS),
+    UNBUILT("key_file", NULL),
+};
+static const struct conf_table REDACT_TABLE = { .key = REDACT_KEYS, .count = ARRAY_LEN(REDACT_KEYS) };
+
+/* The outputs come last: they inherit from the rows above. */
+static const struct conf_key LOG_KEYS[] = {
+    STRING(log_settings, component, "smtptap", 1, 64),
+    WORD(log_settings, format, "native", FORMAT_WORDS),
+    WORD(log_settings, level, "debug", LEVEL_WORDS),
+    WORD(log_settings, overflow, "block", OVERFLOW_WORDS),
+    TIME(log_settings, block_timeout, "30s", 0, DAY),
+    UNBUILT_WORD("sync", "\"none\"", SYNC_WORDS),
+    UNBUILT_WORD("transcript", "\"always\"", TRANSCRIPT_WORDS),
+    SIZE(log_settings, queue_size, "16MiB", KIB(64), GIB(16)),
+    WHOLE_LIST("headers", &settings_headers, "message-id from", 0, SMTP_HEADER_WANT_MAX),
+    UNBUILT_OBJECT("redact", &REDACT_TABLE),
+    UNBUILT_WORD("integrity", "\"off\"", INTEGRITY_WORDS),
+    UNBUILT("integrity_key_file", NULL),
+    LIST(log_settings, ignore_clients, &conf_cidr_list, NULL, MILLION),
+    SIZE(log_settings, max_record, "8000", KIB(1), MIB(1)),
+    UNBUILT("cookie", "false"),
+    OBJECTS(log_settings, outputs, output, &OUTPUT_TABLE, 16, prepare_output),
+};
+static const struct conf_table LOG_TABLE = CONF_TABLE(LOG_KEYS, struct log_settings);
+
+void settings_add_output(struct log_settings *log) { conf_objects_add(&LOG_KEYS[ARRAY_LEN(LOG_KEYS) - 1], log); }
+
+static const struct conf_key ADMIN_KEYS[] = { UNBUILT("address", NULL), UNBUILT("token_file", NULL) };
+static const struct conf_table ADMIN_TABLE = { .key = ADMIN_KEYS, .count = ARRAY_LEN(ADMIN_KEYS) };
+
+static const struct conf_key DNS_KEYS[] = { WHOLE_LIST("servers", &settings_dns_servers, NULL, 0, 16) };
+static const struct conf_table DNS_TABLE = CONF_TABLE(DNS_KEYS, struct settings);
+
+/* The listeners come last: they inherit from the rows above. conf_read() passes over them, so that -u comes before. */
+static const struct conf_key TOP_KEYS[] = {
+    { ROW(CONF_UINT, settings, workers), .def = "auto", .zero = "auto", .min = 1, .max = 256 },
+    STRING(settings, user, NULL, 1, 256),
+    STRING(settings, group, NULL, 1, 256),
+    { .name = "dns", .type = CONF_OBJECT, .table = &DNS_TABLE },
+    OBJECT("server", settings, base.server, &settings_server_table),
+    UNBUILT_OBJECT("tls", &TLS_TABLE),
+    OBJECT("auth", settings, base.auth, &settings_auth_table),
+    OBJECT("limits", settings, limits, &settings_limits_table),
+    OBJECT("timeouts", settings, timeouts, &settings_timeouts_table),
+    OBJECT("upstream", settings, base.upstream, &settings_upstream_table),
+    UNBUILT_OBJECT("policy", &POLICY_TABLE),
+    OBJECT("log", settings, log, &LOG_TABLE),
+    UNBUILT_OBJECT("admin", &ADMIN_TABLE),
+    OBJECTS(settings, listeners, listener, &LISTENER_TABLE, 1024, prepare_listener),
+};
+const struct conf_table settings_table = CONF_TABLE(TOP_KEYS, struct settings);
+
+void settings_add_listener(struct settings *s) { conf_objects_add(&TOP_KEYS[ARRAY_LEN(TOP_KEYS) - 1], s); }
