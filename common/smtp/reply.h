@@ -20,7 +20,8 @@ enum smtp_reply_result { SMTP_REPLY_MORE, SMTP_REPLY_DONE, SMTP_REPLY_BAD };
 struct smtp_reply_parser {
     struct buf partial;
     unsigned lines;
-    int code;
+    int code;       /* of the lines so far; 0: none yet */
+    bool delivered; /* partial holds the last reply, which the next call drops */
 };
 void smtp_reply_parser_init(struct smtp_reply_parser *p, struct buf_pool *pool);
 void smtp_reply_parser_free(struct smtp_reply_parser *p);
@@ -28,8 +29,9 @@ void smtp_reply_parser_free(struct smtp_reply_parser *p);
  * whole and canonical there, else into the parser, and is good until the next call. MORE: all of *in was taken. BAD:
  * not a reply (no three digits 2-5 0-5 0-9 (200 to 559), codes that differ between lines, a fourth byte that is neither
  * '-', blank nor line end, over SMTP_REPLY_MAX octets). LF alone ends a line too; a CR elsewhere, NUL and other control
- * bytes but tab become
- * '?', so that what is passed on has one reading. "250" and "250 " alone are whole lines. */
+ * bytes but tab become '?', and a tab behind the code a blank, so that what is passed on has one reading. "250" and
+ * "250 " alone are whole lines. A call with nothing in *in gives the memory of a delivered reply back; after BAD the
+ * parser is empty. */
 enum smtp_reply_result smtp_reply_parse(struct smtp_reply_parser *p, struct span *in,
                                         struct smtp_reply *out) MUST_CHECK;
 
