@@ -30,8 +30,8 @@ struct smtp_header {
 
 void smtp_header_init(struct smtp_header *h, const struct smtp_header_want *want, struct buf_pool *pool);
 void smtp_header_free(struct smtp_header *h);
-/* Content in canonical wire form, cut anywhere. A line that is no field (no colon, or a blank before it) ends the
- * section. */
+/* Content in canonical wire form, cut anywhere (of BDAT: as it is). A line that is no field (without a colon, or with
+ * something other than blanks between its name and the colon) ends the section. */
 void smtp_header_feed(struct smtp_header *h, struct span bytes);
 /* The raw value of want->name[i], trimmed, with its folding; false if it was not there. Good until free. */
 bool smtp_header_value(const struct smtp_header *h, unsigned i, struct span *value);
