@@ -1,0 +1,232 @@
+/* What settings refuse: every value that is not built, and every fault with its words and its place. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/conf.h"
+#include "tests/unit/settings_told.h"
+
+#include <string.h>
+
+static void expect_faults(const char *text, const char *faults) { expect_faults_with(text, NULL, NULL, faults); }
+
+/* Where a value is not built: its path and how it is written, in the global section and in a listener. */
+static const struct {
+    const char *section, *key, *value, *fault;
+} NOT_BUILT[] = {
+    { "server", "protocol", "\"lmtp\"", "\"lmtp\" is" },
+    { "server", "tls", "\"starttls\"", "\"starttls\" is" },
+    { "server", "tls", "\"implicit\"", "\"implicit\" is" },
+    { "server", "require_tls", "true", "true is" },
+    { "server", "proxy_protocol", "[\"::1\"]", "this key is" },
+    { "server", "xclient", "[\"::1\"]", "this key is" },
+    { "server", "xforward", "[\"::1\"]", "this key is" },
+    { "auth", "mode", "\"optional\"", "\"optional\" is" },
+    { "auth", "mode", "\"required\"", "\"required\" is" },
+    { "auth", "mechanisms", "[\"PLAIN\"]", "this key is" },
+    { "auth", "backend", "\"file\"", "\"file\" is" },
+    { "auth", "backend", "\"dovecot\"", "\"dovecot\" is" },
+    { "auth", "file", "\"f\"", "this key is" },
+    { "auth", "socket", "\"unix:/f\"", "this key is" },
+    { "auth", "require_tls", "false", "false is" },
+    { "auth", "required_message", "\"x\"", "\"x\" is" },
+    { "limits", "max_unauthenticated_commands", "1", "1 is" },
+    { "limits", "max_auth_failures", "1", "1 is" },
+    { "limits", "max_messages_per_user", "1", "1 is" },
+    { "limits", "max_recipients_per_user", "1", "1 is" },
+    { "limits", "max_messages_per_client", "1", "1 is" },
+    { "limits", "proxy_header", "1", "1 is" },
+    { "upstream", "protocol", "\"lmtp\"", "\"lmtp\" is" },
+    { "upstream", "balance", "\"round-robin\"", "\"round-robin\" is" },
+    { "upstream", "balance", "\"least-connections\"", "\"least-connections\" is" },
+    { "upstream", "tls", "\"opportunistic\"", "\"opportunistic\" is" },
+    { "upstream", "tls", "\"required\"", "\"required\" is" },
+    { "upstream", "tls", "\"implicit\"", "\"implicit\" is" },
+    { "upstream", "tls_verify", "true", "this key is" },
+    { "upstream", "tls_ca", "\"f\"", "this key is" },
+    { "upstream", "tls_name", "\"n\"", "this key is" },
+    { "upstream", "tls_cert", "\"f\"", "this key is" },
+    { "upstream", "tls_key", "\"f\"", "this key is" },
+    { "upstream", "identity", "\"xclient\"", "\"xclient\" is" },
+    { "upstream", "identity", "\"xforward\"", "\"xforward\" is" },
+    { "upstream", "identity", "\"proxy-v1\"", "\"proxy-v1\" is" },
+    { "upstream", "identity", "\"proxy-v2\"", "\"proxy-v2\" is" },
+    { "upstream", "username", "\"u\"", "this key is" },
+    { "upstream", "password_file", "\"f\"", "this key is" },
+    { "upstream", "pool", "\"transaction\"", "\"transaction\" is" },
+    { "upstream", "pool_size", "1", "1 is" },
+    { "upstream", "pool_idle", "\"1s\"", "\"1s\" is" },
+    { "upstream", "pool_max_uses", "1", "1 is" },
+    { "upstream", "pool_max_age", "\"1s\"", "\"1s\" is" },
+    { "policy", "server", "\"h:1\"", "this key is" },
+    { "policy", "stages", "[\"rcpt\"]", "this key is" },
+    { "policy", "timeout", "\"5s\"", "this key is" },
+    { "policy", "on_failure", "\"accept\"", "this key is" },
+    { "tls", "certificates", "[{}]", "this key is" },
+    { "tls", "min_version", "\"1.3\"", "\"1.3\" is" },
+    { "tls", "ciphers", "\"c\"", "this key is" },
+    { "tls", "ciphersuites", "\"c\"", "this key is" },
+    { "tls", "groups", "\"c\"", "this key is" },
+    { "tls", "client_ca", "\"c\"", "this key is" },
+    { "tls", "verify_client", "\"required\"", "\"required\" is" },
+    { "tls", "session_tickets", "false", "false is" },
+    { "admin", "address", "\"127.0.0.1:1\"", "this key is" },
+    { "admin", "token_file", "\"f\"", "this key is" },
+    { "log", "format", "\"ecs\"", "\"ecs\" is" },
+    { "log", "sync", "\"write\"", "\"write\" is" },
+    { "log", "sync", "\"fsync\"", "\"fsync\" is" },
+    { "log", "transcript", "\"failed\"", "\"failed\" is" },
+    { "log", "integrity", "\"chain\"", "\"chain\" is" },
+    { "log", "integrity_key_file", "\"f\"", "this key is" },
+    { "log", "cookie", "true", "true is" },
+};
+
+static bool in_listeners(const char *section) { return strcmp(section, "admin") != 0 && strcmp(section, "log") != 0; }
+
+static void test_not_built(void **state)
+{
+    (void)state;
+    char text[256], fault[256];
+    for (size_t i = 0; i < ARRAY_LEN(NOT_BUILT); i++) {
+        const char *section = NOT_BUILT[i].section, *key = NOT_BUILT[i].key;
+        snprintf(text, sizeof text, "{\"%s\":\n{\"%s\": %s}}", section, key, NOT_BUILT[i].value);
+        snprintf(fault, sizeof fault, "t.json:2: %s.%s: %s not built into this version", section, key,
+                 NOT_BUILT[i].fault);
+        expect_faults(text, fault);
+        if (!in_listeners(section))
+            continue;
+        /* the keys of server and tls stand directly in a listener */
+        bool direct = strcmp(section, "server") == 0 || strcmp(section, "tls") == 0;
+        snprintf(text, sizeof text, "{\"listeners\": [{\"address\": \"[::1]:1\",\n%s%s%s\"%s\": %s%s}]}",
+                 direct ? "" : "\"", direct ? "" : section, direct ? "" : "\": {", key, NOT_BUILT[i].value,
+                 direct ? "" : "}");
+        snprintf(fault, sizeof fault, "t.json:2: listeners[0].%s%s%s: %s not built into this version",
+                 direct ? "" : section, direct ? "" : ".", key, NOT_BUILT[i].fault);
+        expect_faults(text, fault);
+    }
+}
+
+static void test_outputs_not_built(void **state)
+{
+    (void)state;
+    static const char *const TYPES[] = { "syslog", "journald", "tcp", "kafka" };
+    static const char *const OUTPUT_KEYS[] = { "rotate_size", "rotate_keep", "address", "framing",  "brokers", "topic",
+                                               "options",     "tls",         "tls_ca",  "tls_cert", "tls_key" };
+    char text[256], fault[256];
+    for (size_t i = 0; i < ARRAY_LEN(TYPES); i++) {
+        snprintf(text, sizeof text, "{\"log\": {\"outputs\": [{\"type\": \"%s\"}]}}", TYPES[i]);
+        snprintf(fault, sizeof fault, "t.json:1: log.outputs[0].type: \"%s\" is not built into this version", TYPES[i]);
+        expect_faults(text, fault);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(OUTPUT_KEYS); i++) {
+        snprintf(text, sizeof text, "{\"log\": {\"outputs\": [{\"type\": \"file\", \"path\": \"p\", \"%s\": 5}]}}",
+                 OUTPUT_KEYS[i]);
+        snprintf(fault, sizeof fault, "t.json:1: log.outputs[0].%s: this key is not built into this version",
+                 OUTPUT_KEYS[i]);
+        expect_faults(text, fault);
+    }
+    expect_faults("{\"log\": {\"redact\": {\"username\": \"hash\", \"subject\": \"keep\"}}}",
+                  "t.json:1: log.redact.username: \"hash\" is not built into this version");
+    expect_faults("{\"listeners\": [{\"address\": \"systemd:smtp\"}]}",
+                  "t.json:1: listeners[0].address: \"systemd:smtp\" is not an address: "
+                  "systemd sockets are not built into this version");
+}
+
+static void test_faults(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *faults;
+    } CASES[] = {
+        { "{\"upstream\": {\"tls\": \"on\"}}",
+          "t.json:1: upstream.tls: \"on\" is not one of none, opportunistic, required, implicit" },
+        { "{\"listners\": []}", "t.json:1: listners: unknown key; did you mean \"listeners\"?" },
+        { "{\"listeners\": []}", "t.json:1: listeners: must not be empty" },
+        { "{\"listeners\": [{\"name\": \"a\"},\n7, {}]}",
+          "t.json:1: listeners[0]: \"address\" is missing\nt.json:2: listeners[1]: 7 is not an object\n"
+          "t.json:2: listeners[2]: \"address\" is missing" },
+        { "{\"listeners\": [{\"address\": \"[::ffff:127.0.0.1]:25\"}, {\"address\": \"127.0.0.1:25\"}]}",
+          "t.json:1: listeners[1].address: \"127.0.0.1:25\" is the address of listeners[0] already" },
+        { "{\"listeners\": [{\"address\": \"a.example:25\"}, {\"address\": \"A.example:25\"}]}",
+          "t.json:1: listeners[1].address: \"A.example:25\" is the address of listeners[0] already" },
+        { "{\"listeners\": [{\"address\": \"unix:/a\"}, {\"address\": \"unix:/a\"}]}",
+          "t.json:1: listeners[1].address: \"unix:/a\" is the address of listeners[0] already" },
+        { "{\"listeners\": [{\"address\": \"[::1]:25\"}, {\"address\": \"[::1]:26\",\n\"name\": \"[::1]:25\"}]}",
+          "t.json:2: listeners[1].name: \"[::1]:25\" is the name of listeners[0] already" },
+        { "{\"listeners\": [{\"address\": \"unix:a\"}]}",
+          "t.json:1: listeners[0].address: \"unix:a\" is not an address: "
+          "the path of a unix socket must be absolute" },
+        { "{\"upstream\": {\"servers\": []}}", "t.json:1: upstream.servers: must not be empty" },
+        { "{\"upstream\": {\"servers\": [\"systemd:x\"]}}",
+          "t.json:1: upstream.servers[0]: \"systemd:x\" is not an address: only a listener can be a systemd socket" },
+        { "{\"server\": {\"hostname\": \"a b\"}}", "t.json:1: server.hostname: \"a b\" is not a host name: "
+                                                   "labels of letters, digits and '-', or an address in brackets" },
+        { "{\"server\": {\"helo_response\": \"a\\r\\nb\"}}",
+          "t.json:1: server.helo_response: \"a??b\" is not printable ASCII" },
+        { "{\"server\": {\"banner\": \"a\\u0085\"}}", "t.json:1: server.banner: \"a?\" is not printable ASCII" },
+        { "{\"server\": {\"hide_extensions\": [\"PIPELINIG\"]}}",
+          "t.json:1: server.hide_extensions[0]: \"PIPELINIG\" is not an EHLO keyword that is known" },
+        { "{\"server\": {\"disabled_commands\": [\"GET\", \"XYZ\"]}}",
+          "t.json:1: server.disabled_commands[0]: \"GET\" is not an SMTP command\n"
+          "t.json:1: server.disabled_commands[1]: \"XYZ\" is not an SMTP command" },
+        { "{\"limits\": {\"max_connections\": 0}}",
+          "t.json:1: limits.max_connections: 0 is not a whole number from 1 to 1000000" },
+        { "{\"log\": {\"outputs\": [{\"type\": \"file\"}, {}]}}",
+          "t.json:1: log.outputs[0]: \"path\" is missing\nt.json:1: log.outputs[1]: \"type\" is missing" },
+        { "{\"log\": {\"outputs\": [{\"type\": \"stdout\", \"path\": \"p\", \"mode\": \"0600\"}, {\"type\": "
+          "\"stdout\"}]}}",
+          "t.json:1: log.outputs[0].path: this key is for outputs of type file\n"
+          "t.json:1: log.outputs[0].mode: this key is for outputs of type file\n"
+          "t.json:1: log.outputs[1]: this is the same output as log.outputs[0]" },
+        { "{\"log\": {\"outputs\": [{\"type\": \"file\", \"path\": \"p\"}, {\"type\": \"file\", \"path\": \"p\"}]}}",
+          "t.json:1: log.outputs[1]: this is the same output as log.outputs[0]" },
+        { "{\"log\": {\"outputs\": [{\"type\": \"file\", \"path\": \"p\", \"mode\": \"0400\"}]}}",
+          "t.json:1: log.outputs[0].mode: \"0400\" is not a file mode: "
+          "the owner must be able to read and write, and there are no special bits" },
+        { "{\"log\": {\"outputs\": [{\"type\": \"file\", \"path\": \"p\", \"mode\": 640}]}}",
+          "t.json:1: log.outputs[0].mode: 640 is not a file mode (a string)" },
+        { "{\"log\": {\"max_record\": 1023}}", "t.json:1: log.max_record: 1023 is not a size from 1KiB to 1MiB "
+                                               "(a number of bytes, or such as \"64KiB\", \"25MiB\")" },
+        { "{\"log\": {\"max_record\": \"64KiB\",\n\"queue_size\": \"64KiB\"}}",
+          "t.json:2: log.queue_size: must be at least 8 times log.max_record" },
+        { "{\"log\": {\"headers\": [\"From\", \"from\"]}}",
+          "t.json:1: log.headers[1]: \"from\" is not a header's name: it is in the list twice" },
+        { "{\"log\": {\"ignore_clients\": [\"all\"]}}",
+          "t.json:1: log.ignore_clients[0]: \"all\" is not an address or network: not an IP address" },
+        { "{\"dns\": {\"servers\": [\"ns.example:53\", \"[::1]:0\"]}}",
+          "t.json:1: dns.servers[0]: \"ns.example:53\" is not a name server: "
+          "an IP address is needed here, with or without a port\n"
+          "t.json:1: dns.servers[1]: \"[::1]:0\" is not a name server: the port must not be 0" },
+        { "{\"user\": \"no-such-user\",\n\"group\": \"no-such-group\"}",
+          "t.json:1: user: there is no user \"no-such-user\"\nt.json:2: group: there is no group \"no-such-group\"" },
+        { "{\"workers\": 257}", "t.json:1: workers: 257 is not \"auto\" or a whole number from 1 to 256" },
+        { "{", "t.json:1: expected a key in double quotes, found the end of the file" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(CASES); i++)
+        expect_faults(CASES[i].text, CASES[i].faults);
+}
+
+static void test_too_many_headers(void **state)
+{
+    (void)state;
+    char text[1024] = "{\"log\": {\"headers\": [\"x0\"";
+    for (unsigned i = 1; i < SMTP_HEADER_WANT_MAX; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), ", \"x%u\"", i);
+    strcat(text, "]}}");
+    expect_faults(text, "t.json:1: log.headers[31]: \"x31\" is not a header's name: "
+                        "at most 31 names beside message-id are possible");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_not_built),
+        cmocka_unit_test(test_outputs_not_built),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_too_many_headers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
