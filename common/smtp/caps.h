@@ -45,6 +45,12 @@ enum smtp_cap smtp_cap_find(struct span keyword);
  * as if the keyword stood alone; an unknown keyword only goes to raw. A keyword given twice: the last one. */
 void smtp_caps_parse_line(struct smtp_caps *caps, struct span line);
 
+/* For rules.auth where the upstream decides (H8): the mechanisms of `wanted` (as smtp_caps.auth) that the upstream has
+ * too and that can be relayed: not EXTERNAL or ANONYMOUS, no -PLUS, and not SCRAM-X where the upstream has
+ * SCRAM-X-PLUS.
+ */
+void smtp_caps_relayed_auth(char out[256], const char *wanted, const struct smtp_caps *upstream);
+
 /* What decides our offer besides the upstream. */
 struct smtp_offer_rules {
     smtp_cap_set forbidden; /* by disabled_commands, by the state of TLS or AUTH, by permission, or not in this build */

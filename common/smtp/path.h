@@ -22,6 +22,8 @@ struct smtp_path {
 enum smtp_path_fault smtp_path_parse(struct smtp_path *out, struct span *arg, enum smtp_path_kind kind) MUST_CHECK;
 /* P9: control (C0, DEL, C1) or invisible (U+200B, U+2060, U+FEFF) characters, in bytes that may or may not be UTF-8. */
 bool smtp_text_has_control(struct span text);
+/* The same for one character. */
+bool smtp_char_is_control(uint32_t cp);
 /* The argument of HELO, EHLO, LHLO (H3): not empty, at most 255 octets, no control bytes. */
 bool smtp_helo_valid(struct span arg);
 
