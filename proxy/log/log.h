@@ -14,7 +14,8 @@ enum { LOG_RUN_LEN = 8 };
 struct log;
 struct logger;
 
-/* Told, on a writer's thread, that an output which had no room has room again, or that its state changed. */
+/* Told, on a thread of the log, that an output which had no room has room again, or that its state changed; also that
+ * an output is gone for good (log_all_gone). */
 typedef void log_wake(void *arg);
 
 /* Opens the outputs and starts their writers for `loggers` loggers. On failure reports each fault and returns NULL. */
@@ -34,7 +35,9 @@ bool log_all_gone(const struct log *log);
 /* True if any output takes records of this level: for callers that can save the work of making one. */
 bool logger_wants(const struct logger *l, enum level level);
 /* Formats and enqueues. With `block` and `tempfail` a record always finds a place (queues grow past their size by what
- * sessions under way have left to say); with `drop` it may be lost and counted. component is put in by the logger. */
+ * sessions under way have left to say) until the state is TEMPFAIL: then command, send and data records find one up to
+ * the queue's size, others up to half as much again. What finds none, as with `drop`, is lost and counted. component is
+ * put in by the logger, where the record doesn't begin with one. */
 void logger_write(struct logger *l, const struct record *r);
 
 /* What sessions on this logger may do now. OPEN: go on. BLOCKED: read nothing and accept nothing until wake() is

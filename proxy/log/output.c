@@ -1,0 +1,76 @@
+/* A pipe takes up to PIPE_BUF octets whole or not at all, so what goes to one are whole lines up to that: a reader that
+ * stalls for ever leaves no half of a record behind. An empty pipe has room for its whole size, which saves most calls
+ * while the reader keeps up. No flag is set on a descriptor that others share. */
+#include "proxy/log/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int output_kind_of(int fd, enum output_kind *kind)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return -1;
+    *kind = OUTPUT_DIRECT;
+    if (S_ISFIFO(st.st_mode))
+        *kind = OUTPUT_PIPE;
+    else if (S_ISSOCK(st.st_mode))
+        *kind = OUTPUT_SOCKET;
+    else if (S_ISCHR(st.st_mode) && isatty(fd))
+        *kind = OUTPUT_TTY;
+    return 0;
+}
+
+struct output *output_open(const struct output_settings *set, char why[OUTPUT_WHY_MAX])
+{
+    switch (set->type) {
+    case OUTPUT_STDOUT:
+        return output_open_stdout(why);
+    case OUTPUT_FILE:
+        return output_open_file(set, why);
+    }
+    return NULL;
+}
+
+void output_free(struct output **o)
+{
+    if (*o != NULL)
+        (*o)->ops->free(*o);
+    *o = NULL;
+}
+
+/* How much may be written without waiting. */
+static size_t output_room(const struct output *o)
+{
+    int n;
+    if (o->kind == OUTPUT_DIRECT)
+        return SSIZE_MAX;
+    if (o->kind == OUTPUT_PIPE && ioctl(o->fd, FIONREAD, &n) == 0 && n == 0 && (n = fcntl(o->fd, F_GETPIPE_SZ)) > 0)
+        return (size_t)n;
+    struct pollfd p = { .fd = o->fd, .events = POLLOUT };
+    return poll(&p, 1, 0) > 0 ? PIPE_BUF : 0;
+}
+
+static size_t whole_lines(const char *p, size_t n)
+{
+    const char *end = memrchr(p, '\n', n);
+    return end != NULL ? (size_t)(end - p) + 1 : n;
+}
+
+ssize_t output_write(struct output *o, const char *p, size_t n)
+{
+    size_t room = output_room(o);
+    if (room == 0)
+        return -EAGAIN;
+    if (n > room)
+        n = whole_lines(p, room);
+    ssize_t done = o->kind == OUTPUT_SOCKET ? send(o->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) : write(o->fd, p, n);
+    return done >= 0 ? done : -errno;
+}

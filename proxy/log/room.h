@@ -1,0 +1,48 @@
+/* How full an output is, and what that means for sessions: one count of octets for all of its queues, and the state
+ * that follows from it and from `log.overflow`.
+ *
+ *         used + reserved > size             full for block_timeout
+ *   OPEN ------------------------> BLOCKED -------------------------> TEMPFAIL
+ *    ^  \_______(overflow tempfail)_________________________________^    |
+ *    |                                |                                  |
+ *    +--------------------------------+---------- half empty ------------+
+ *
+ * With overflow `drop` the state is always OPEN. Reservations count as half of the size at the most, so without lines
+ * waiting nobody is blocked. */
+#ifndef PROXY_LOG_ROOM_H
+#define PROXY_LOG_ROOM_H
+
+#include "proxy/log/log.h"
+#include "proxy/log/queue.h"
+
+struct room {
+    size_t size;
+    enum log_overflow overflow;
+    int notice;                  /* an eventfd, written when one of the flags below was set or the state changed */
+    const atomic_long *reserved; /* of all loggers */
+    _Alignas(CACHE_LINE) atomic_long used;
+    /* enum log_state in the low two bits, above them since when (monotonic): so one exchange changes both. */
+    _Alignas(CACHE_LINE) atomic_uint_least64_t state;
+    atomic_bool closed;   /* the output is gone */
+    atomic_bool changed;  /* the state: loggers must be told */
+    atomic_bool refusing; /* TEMPFAIL began */
+};
+
+void room_init(struct room *r, const struct output_settings *set, const atomic_long *reserved, int notice);
+
+static inline enum log_state room_state(const struct room *r)
+{
+    return (enum log_state)(atomic_load_explicit(&r->state, memory_order_relaxed) & 3);
+}
+/* May a line be put, after which `octets` more are used? `dialogue`: command, send, data, which are lost first. */
+bool room_allows(const struct room *r, size_t octets, bool dialogue);
+void room_use(struct room *r, size_t octets);
+void room_free(struct room *r, size_t octets);
+/* The reservations have changed. */
+void room_reserved(struct room *r);
+/* The output is gone: no line is allowed any more, and nobody waits for it. */
+void room_close(struct room *r);
+/* BLOCKED for `timeout` becomes TEMPFAIL. Returns when to call this again, 0: when there is notice. */
+usec_t room_expire(struct room *r, usec_t mono, usec_t timeout);
+
+#endif

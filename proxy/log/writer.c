@@ -1,0 +1,249 @@
+/* A producer publishes its line and then looks at `waiting`; the thread says that it waits and then looks for lines:
+ * both sequentially consistent, so a line and a sleep can't miss each other. An error of the output is not the end of
+ * anything: the batch stays, the queues fill, and room.h tells the sessions; only a closed stdout is final. */
+#include "proxy/log/writer.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "proxy/log/clock.h"
+
+enum { LINGER_MS = 20, BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 1000, GRAIN_MAX = 4096, MANY_MAX = 1024 * 1024 };
+/* One error record in this time, while the error stays the same. */
+enum { TELL_PAUSE = 60 * USEC_PER_SEC };
+
+bool writer_init(struct log_writer *w, const struct output_settings *set, const struct writer_context *of,
+                 char why[OUTPUT_WHY_MAX])
+{
+    memset(w, 0, sizeof(*w));
+    w->of = *of;
+    w->level = set->level;
+    w->wake = -1;
+    w->output = output_open(set, why);
+    if (w->output == NULL)
+        return false;
+    w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (w->wake < 0) {
+        snprintf(why, OUTPUT_WHY_MAX, "%s", strerror(errno));
+        return false;
+    }
+    room_init(&w->room, set, of->reserved, of->notice);
+    w->grain = min_size(set->queue_size / 64, GRAIN_MAX);
+    w->many = min_size(set->queue_size / 4, MANY_MAX);
+    w->queue = aligned_alloc(CACHE_LINE, of->queues * sizeof(*w->queue));
+    if (w->queue == NULL)
+        abort();
+    for (unsigned i = 0; i < of->queues; i++)
+        queue_init(&w->queue[i]);
+    w->merge = (struct merge){ .queue = w->queue,
+                               .queues = of->queues,
+                               .component = of->component,
+                               .output = w->output->name,
+                               .max_record = of->max_record };
+    merge_init(&w->merge, of->run);
+    return true;
+}
+
+void writer_free(struct log_writer *w)
+{
+    if (w->queue != NULL) {
+        for (unsigned i = 0; i < w->of.queues; i++)
+            queue_free(&w->queue[i]);
+        free(w->queue);
+        merge_free(&w->merge);
+    }
+    batch_free(&w->batch);
+    if (w->wake >= 0)
+        close(w->wake);
+    output_free(&w->output);
+}
+
+void writer_kick(struct log_writer *w) { eventfd_write(w->wake, 1); }
+
+static void writer_tell(struct log_writer *w, atomic_int *error, int number)
+{
+    atomic_store(error, number);
+    eventfd_write(w->of.notice, 1);
+}
+
+static bool writer_has_many(const struct log_writer *w) { return atomic_load(&w->room.used) >= (long)w->many; }
+
+static bool writer_is_asked(const struct log_writer *w)
+{
+    return atomic_load(&w->reopen) || atomic_load(&w->stop) || atomic_load(&w->give_up);
+}
+
+static void writer_rouse(struct log_writer *w, enum writer_wait waiting)
+{
+    int was = (int)waiting;
+    if (atomic_compare_exchange_strong(&w->waiting, &was, WAIT_NONE))
+        writer_kick(w);
+}
+
+void writer_put(struct log_writer *w, unsigned i, usec_t time, struct span line, bool dialogue)
+{
+    struct queue *q = &w->queue[i];
+    size_t octets = queue_octets(line.n);
+    if (UNLIKELY(!room_allows(&w->room, q->unreported + octets, dialogue))) {
+        queue_lose(q);
+    } else {
+        queue_put(q, time, line);
+        q->unreported += octets;
+        if (q->unreported >= w->grain) {
+            room_use(&w->room, q->unreported);
+            q->unreported = 0;
+            if (atomic_load(&w->waiting) == WAIT_MANY && writer_has_many(w))
+                writer_rouse(w, WAIT_MANY);
+        }
+    }
+    if (UNLIKELY(atomic_load(&w->waiting) == WAIT_ANY))
+        writer_rouse(w, WAIT_ANY);
+}
+
+/* False: give up. */
+static bool writer_poll(struct log_writer *w, bool output, int timeout)
+{
+    struct pollfd p[2] = { { .fd = w->wake, .events = POLLIN },
+                           { .fd = output ? w->output->fd : -1, .events = POLLOUT } };
+    eventfd_t count;
+    if (atomic_load(&w->give_up))
+        return false;
+    poll(p, ARRAY_LEN(p), timeout);
+    eventfd_read(w->wake, &count);
+    return true;
+}
+
+static void writer_wait(struct log_writer *w, enum writer_wait waiting, int timeout)
+{
+    atomic_store(&w->waiting, waiting);
+    bool ready = waiting == WAIT_ANY ? merge_news(&w->merge) : writer_has_many(w);
+    if (!ready && !writer_is_asked(w))
+        writer_poll(w, false, timeout);
+    atomic_store(&w->waiting, WAIT_NONE);
+}
+
+static void writer_sleep(struct log_writer *w)
+{
+    if (!merge_news(&w->merge))
+        writer_wait(w, WAIT_ANY, -1);
+    if (merge_news(&w->merge))
+        writer_wait(w, WAIT_MANY, LINGER_MS);
+}
+
+/* What is partly written in the old file is cut there and written whole into the new one. */
+static void writer_reopen(struct log_writer *w)
+{
+    struct output *o = w->output;
+    size_t partial = batch_partial(&w->batch);
+    if (o->ops->reopen == NULL)
+        return;
+    bool cut = partial > 0 && o->ops->cut(o, partial);
+    int error = o->ops->reopen(o);
+    if (error != 0)
+        writer_tell(w, &w->reopen_error, error);
+    else
+        w->told_error = 0;
+    if (cut || error == 0)
+        batch_retract(&w->batch, partial);
+}
+
+/* False: give up. */
+static bool writer_trouble(struct log_writer *w, int error)
+{
+    size_t partial = batch_partial(&w->batch);
+    usec_t now = clock_mono();
+    if (partial > 0 && w->output->ops->cut != NULL && w->output->ops->cut(w->output, partial))
+        batch_retract(&w->batch, partial);
+    if (error != w->told_error || now - w->told_at >= TELL_PAUSE) {
+        w->told_error = error;
+        w->told_at = now;
+        writer_tell(w, &w->write_error, error);
+    }
+    w->backoff_ms = w->backoff_ms == 0 ? BACKOFF_MIN_MS : (unsigned)min_size(2 * w->backoff_ms, BACKOFF_MAX_MS);
+    return writer_poll(w, false, (int)w->backoff_ms);
+}
+
+static ssize_t writer_write(struct log_writer *w)
+{
+    struct batch *b = &w->batch;
+    ssize_t n =
+        output_write(w->output, w->output->torn ? "\n" : b->data + b->off, w->output->torn ? 1 : b->len - b->off);
+    if (n > 0) {
+        w->backoff_ms = 0;
+        if (w->output->torn)
+            w->output->torn = false;
+        else
+            batch_advance(b, (size_t)n, &w->room);
+    }
+    return n != 0 ? n : -EIO;
+}
+
+/* False: give up. */
+static bool writer_flush(struct log_writer *w)
+{
+    while (w->batch.off < w->batch.len && !atomic_load(&w->room.closed)) {
+        if (atomic_exchange(&w->reopen, false))
+            writer_reopen(w);
+        ssize_t n = writer_write(w);
+        if (n > 0 || n == -EINTR)
+            continue;
+        if (n == -EPIPE && w->output->ops->epipe_is_final) {
+            writer_tell(w, &w->write_error, EPIPE);
+            room_close(&w->room);
+        } else if (n == -EAGAIN) {
+            if (!writer_poll(w, true, -1))
+                return false;
+        } else if (!writer_trouble(w, (int)-n)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Asked to give up it still writes one batch, as far as that goes without waiting. */
+static void writer_run(struct log_writer *w)
+{
+    bool more = false, going = true;
+    while (going) {
+        bool last = atomic_load(&w->stop);
+        if (atomic_exchange(&w->reopen, false))
+            writer_reopen(w);
+        if (!more && !last)
+            writer_sleep(w);
+        if (!batch_fill(&w->batch, &w->merge, &w->room, last) && last)
+            return;
+        more = w->batch.len >= BATCH_OCTETS;
+        going = writer_flush(w) && !atomic_load(&w->give_up);
+        batch_finish(&w->batch, &w->room);
+    }
+}
+
+static void *writer_main(void *arg)
+{
+    struct log_writer *w = arg;
+    writer_run(w);
+    atomic_store(&w->finished, true);
+    eventfd_write(w->of.notice, 1);
+    return NULL;
+}
+
+int writer_start(struct log_writer *w)
+{
+    int error = pthread_create(&w->thread, NULL, writer_main, w);
+    w->started = error == 0;
+    if (w->started)
+        pthread_setname_np(w->thread, "log-writer");
+    return error;
+}
+
+uint64_t writer_unwritten(struct log_writer *w)
+{
+    uint64_t made = 0;
+    for (unsigned i = 0; i < w->of.queues; i++)
+        made += queue_made(&w->queue[i]);
+    return made - atomic_load(&w->batch.written) - atomic_load(&w->batch.told);
+}

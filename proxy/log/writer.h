@@ -1,0 +1,71 @@
+/* One output with its queues, and the thread that empties them into it.
+ *
+ * The thread sleeps without a time limit while there is nothing, is woken by the first record, gives others LINGER_MS
+ * to come, and then writes what is there in batches; a record is thus never held back for long, and a busy log costs
+ * some fifty wake-ups a second. */
+#ifndef PROXY_LOG_WRITER_H
+#define PROXY_LOG_WRITER_H
+
+#include <pthread.h>
+
+#include "common/record/native.h"
+#include "proxy/log/batch.h"
+#include "proxy/log/output.h"
+#include "proxy/log/queue.h"
+#include "proxy/log/room.h"
+
+/* What the thread waits for: nothing (it works), the first line, or many. */
+enum writer_wait { WAIT_NONE, WAIT_ANY, WAIT_MANY };
+
+/* What a writer needs to know of its log. */
+struct writer_context {
+    const char *run, *component;
+    size_t max_record;
+    unsigned queues;
+    const atomic_long *reserved;
+    int notice; /* an eventfd, see room.h; also written when one of the errors below was set */
+};
+
+struct log_writer {
+    struct writer_context of;
+    enum level level;
+    struct output *output;
+    struct queue *queue; /* one a logger */
+    size_t grain;        /* octets that a producer may put before it reports them */
+    size_t many;         /* octets that are not left waiting */
+    int wake;            /* eventfd */
+    pthread_t thread;
+    bool started;
+    struct room room;
+
+    _Alignas(CACHE_LINE) atomic_int waiting; /* enum writer_wait */
+    /* Asked of the thread: to open the output again; to end when all is written; to end when it would have to wait. */
+    atomic_bool reopen, stop, give_up;
+    atomic_bool finished;
+    /* For the watch: errnos, 0 when taken. */
+    atomic_int write_error, reopen_error;
+
+    /* The thread's own. */
+    _Alignas(CACHE_LINE) struct batch batch;
+    struct merge merge;
+    unsigned backoff_ms;
+    int told_error;
+    usec_t told_at;
+};
+
+/* False if the output can't be opened; why says in what. */
+bool writer_init(struct log_writer *w, const struct output_settings *set, const struct writer_context *of,
+                 char why[OUTPUT_WHY_MAX]) MUST_CHECK;
+/* After the thread has ended. */
+void writer_free(struct log_writer *w);
+/* 0 or an errno. */
+int writer_start(struct log_writer *w) MUST_CHECK;
+/* From any thread: makes the writer look at what it was asked. */
+void writer_kick(struct log_writer *w);
+/* From the thread of logger i. */
+void writer_put(struct log_writer *w, unsigned i, usec_t time, struct span line, bool dialogue);
+/* Records that were made for this output and are neither written nor counted in a `dropped` that is: while nobody puts.
+ */
+uint64_t writer_unwritten(struct log_writer *w);
+
+#endif
