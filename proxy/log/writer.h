@@ -1,8 +1,8 @@
 /* One output with its queues, and the thread that empties them into it.
  *
  * The thread sleeps without a time limit while there is nothing, is woken by the first record, gives others LINGER_MS
- * to come, and then writes what is there in batches; a record is thus never held back for long, and a busy log costs
- * some fifty wake-ups a second. */
+ * to come, and then writes what is there in batches; so a record is not held back for long, and a round costs two
+ * wake-ups. Where much is waiting sooner, the round is shorter. */
 #ifndef PROXY_LOG_WRITER_H
 #define PROXY_LOG_WRITER_H
 

@@ -1,6 +1,7 @@
 /* What a record costs: `bench_log FILE [THREADS [RECORDS [RECORDS_A_SECOND]]]` writes RECORDS command and send records
  * a thread into FILE and prints CPU time of the threads that make them and of the whole process, with the wake-ups of
  * its writer. At a rate of 0 they are made as fast as can be. */
+#include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,13 +63,37 @@ static void print_fault(void *arg, const char *text)
     fprintf(stderr, "%s\n", text);
 }
 
+/* How often the log's own threads have slept, so far. */
+static long log_sleeps(void)
+{
+    char path[300], line[256];
+    long sum = 0;
+    DIR *dir = opendir("/proc/self/task");
+    for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        bool ours = false;
+        long n;
+        snprintf(path, sizeof(path), "/proc/self/task/%s/status", e->d_name);
+        FILE *f = fopen(path, "re");
+        while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+            ours |= strncmp(line, "Name:\tlog-", 10) == 0;
+            if (ours && sscanf(line, "voluntary_ctxt_switches: %ld", &n) == 1)
+                sum += n;
+        }
+        if (f != NULL)
+            fclose(f);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return sum;
+}
+
+/* After a moment in which the threads have come to rest. */
 static void print_idle(void)
 {
-    struct rusage before, after;
-    getrusage(RUSAGE_SELF, &before);
-    nanosleep(&(struct timespec){ .tv_sec = 1 }, NULL);
-    getrusage(RUSAGE_SELF, &after);
-    printf("idle: %ld switches in a second\n", after.ru_nvcsw - before.ru_nvcsw - 1);
+    nanosleep(&(struct timespec){ .tv_nsec = 300000000 }, NULL);
+    long before = log_sleeps();
+    nanosleep(&(struct timespec){ .tv_sec = 3 }, NULL);
+    printf("idle: the log's threads woke up %ld times in 3 s\n", log_sleeps() - before);
 }
 
 static double seconds(struct timeval t) { return (double)t.tv_sec + (double)t.tv_usec / 1e6; }
@@ -112,14 +137,17 @@ int main(int argc, char **argv)
                                .rate = argc > 4 ? atol(argv[4]) : 0 };
     print_idle();
     usec_t start = clock_mono();
+    long sleeps = log_sleeps();
     double making = run(m, threads);
+    sleeps = log_sleeps() - sleeps;
     uint64_t unwritten = log_stop(&log, 60 * USEC_PER_SEC);
     double took = (double)(clock_mono() - start) / 1e6, all = (double)(threads * records);
     getrusage(RUSAGE_SELF, &use);
-    printf("%.0f records in %.2f s: %.0f a second, %.0f ns CPU each to make, %.0f ns to write, %ld switches, %llu "
+    printf("%.0f records in %.2f s: %.0f a second, %.0f ns CPU each to make, %.0f ns to write, %.0f wake-ups a second, "
+           "%llu "
            "unwritten\n",
            all, took, all / took, making / all * 1e9,
-           (seconds(use.ru_utime) + seconds(use.ru_stime) - making) / all * 1e9, use.ru_nvcsw,
+           (seconds(use.ru_utime) + seconds(use.ru_stime) - making) / all * 1e9, (double)sleeps / took,
            (unsigned long long)unwritten);
     free(m);
     return unwritten != 0;
