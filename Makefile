@@ -5,6 +5,7 @@ BUILD ?= release
 PREFIX ?= /usr/local
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
+Q := $(if $(V),,@)
 .SECONDARY:
 
 CC_release ?= gcc
@@ -52,23 +53,27 @@ smtptap: $(OUT)/smtptap
 	@ln -sf $(OUT)/smtptap $@
 
 $(OUT)/smtptap: $(OUT)/proxy/main.o $(OUT)/libproxy.a $(OUT)/libcommon.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo "  LD   $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(OUT)/libcommon.a: $(call obj,$(COMMON_SRC))
 $(OUT)/libproxy.a: $(call obj,$(PROXY_SRC))
 $(OUT)/%.a:
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $(OUT)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC   $@"
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(OUT)/tests/unit/%: $(OUT)/tests/unit/%.o $(OUT)/libproxy.a $(OUT)/libcommon.a
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+	@echo "  LD   $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
 $(OUT)/tests/fuzz/%: $(OUT)/tests/fuzz/%.o $(OUT)/libproxy.a $(OUT)/libcommon.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo "  LD   $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 UNIT := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
 FUZZ := $(patsubst %.c,build/fuzz/%,$(FUZZ_SRC))

@@ -29,6 +29,7 @@
     OWN(MAIL_SYNTAX, 501, "5.1.7", "Bad sender address syntax, expected MAIL FROM:<address>")                          \
     OWN(RCPT_SYNTAX, 501, "5.1.3", "Bad recipient address syntax, expected RCPT TO:<address>")                         \
     OWN(PARAM_SYNTAX, 501, "5.5.4", "Bad parameter")                                                                   \
+    OWN(NOT_PERMITTED, 550, "5.7.0", "Not permitted")                                                                    \
     OWN(DISABLED, 502, "5.5.1", "Command not implemented")                                                             \
     OWN(NEED_HELO, 503, "5.5.1", "Send HELO or EHLO first")                                                            \
     OWN(NESTED_MAIL, 503, "5.5.1", "Sender already given")                                                             \

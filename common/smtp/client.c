@@ -1,0 +1,231 @@
+/* Replies come in the order of the steps, so the first sent step is always the one that a reply belongs to.
+ *
+ * Invariants: sent steps stand before unsent ones; `open` counts the sent; in BODY nothing is open. */
+#include "common/smtp/client.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static const enum smtp_verb step_verb[] = {
+    [SMTP_STEP_GREETING] = SMTP_VERB_UNKNOWN, [SMTP_STEP_EHLO] = SMTP_VERB_EHLO, [SMTP_STEP_HELO] = SMTP_VERB_HELO,
+    [SMTP_STEP_MAIL] = SMTP_VERB_MAIL,        [SMTP_STEP_RCPT] = SMTP_VERB_RCPT, [SMTP_STEP_DATA] = SMTP_VERB_DATA,
+    [SMTP_STEP_END] = SMTP_VERB_DATA,         [SMTP_STEP_RSET] = SMTP_VERB_RSET, [SMTP_STEP_PASS] = SMTP_VERB_UNKNOWN,
+    [SMTP_STEP_QUIT] = SMTP_VERB_QUIT,
+};
+
+struct smtp_step *smtp_step_new(enum smtp_step_kind kind, struct smtp_tag tag, struct span text)
+{
+    struct smtp_step *step = malloc(sizeof(*step) + text.n);
+    if (step == NULL)
+        abort();
+    *step = (struct smtp_step){ .kind = kind, .verb = step_verb[kind], .tag = tag, .len = text.n };
+    if (text.n > 0)
+        memcpy(step->text, text.p, text.n);
+    list_init(&step->node);
+    return step;
+}
+
+static struct smtp_step *first_step(const struct smtp_client *c)
+{
+    struct list *first = list_first(&c->steps);
+    return first ? LIST_ENTRY(first, struct smtp_step, node) : NULL;
+}
+
+void smtp_client_init(struct smtp_client *c, const char *hostname, const struct smtp_client_ops *ops, void *owner,
+                      struct buf_pool *pool, usec_t now)
+{
+    *c = (struct smtp_client){ .ops = ops, .owner = owner, .hostname = hostname };
+    list_init(&c->steps);
+    smtp_reply_parser_init(&c->parser, pool);
+    struct smtp_step *greeting = smtp_step_new(SMTP_STEP_GREETING, (struct smtp_tag){ 0 }, SPAN_NONE);
+    greeting->since = now;
+    greeting->sent = true;
+    c->open = 1;
+    list_append(&c->steps, &greeting->node);
+}
+
+void smtp_steps_free(struct list *steps)
+{
+    struct list *first;
+    while ((first = list_first(steps)) != NULL) {
+        list_remove(first);
+        free(LIST_ENTRY(first, struct smtp_step, node));
+    }
+}
+
+void smtp_client_free(struct smtp_client *c)
+{
+    smtp_steps_free(&c->steps);
+    smtp_reply_parser_free(&c->parser);
+}
+
+static void step_send(struct smtp_client *c, struct smtp_step *step, struct buf *out, usec_t now)
+{
+    step->sent = true;
+    step->since = now;
+    c->open++;
+    buf_append(out, step->text, step->len);
+    buf_append(out, "\r\n", 2);
+    c->ops->command(c->owner, step);
+}
+
+/* Whether a step may be written now: the handshake first, then in groups where the server can take them. */
+static bool may_send(const struct smtp_client *c, const struct smtp_step *step)
+{
+    bool handshake = step->kind == SMTP_STEP_EHLO || step->kind == SMTP_STEP_HELO;
+    if (c->state != SMTP_CLIENT_READY && !handshake)
+        return false;
+    return c->open == 0 || (c->pipelining && !handshake);
+}
+
+static void push(struct smtp_client *c, struct buf *out, usec_t now)
+{
+    for (struct list *n = c->steps.next; n != &c->steps; n = n->next) {
+        struct smtp_step *step = LIST_ENTRY(n, struct smtp_step, node);
+        if (step->sent)
+            continue;
+        if (!may_send(c, step))
+            return;
+        step_send(c, step, out, now);
+    }
+}
+
+void smtp_client_add(struct smtp_client *c, struct smtp_step *step, struct buf *out, usec_t now)
+{
+    list_append(&c->steps, &step->node);
+    push(c, out, now);
+}
+
+void smtp_client_end(struct smtp_client *c, struct smtp_tag tag, struct buf *out, usec_t now)
+{
+    assert(c->state == SMTP_CLIENT_BODY && c->open == 0);
+    struct smtp_step *step = smtp_step_new(SMTP_STEP_END, tag, SPAN_NONE);
+    step->sent = true;
+    step->since = now;
+    c->open = 1;
+    c->state = SMTP_CLIENT_READY;
+    buf_append(out, ".\r\n", 3);
+    list_insert_before(c->steps.next, &step->node);
+}
+
+const struct smtp_step *smtp_client_waiting(const struct smtp_client *c)
+{
+    const struct smtp_step *step = first_step(c);
+    return step != NULL && step->sent ? step : NULL;
+}
+
+void smtp_client_take_steps(struct smtp_client *c, struct list *steps)
+{
+    struct smtp_step *step;
+    while ((step = first_step(c)) != NULL) {
+        list_remove(&step->node);
+        step->sent = false;
+        if (step->kind == SMTP_STEP_GREETING || step->kind == SMTP_STEP_EHLO || step->kind == SMTP_STEP_HELO)
+            free(step);
+        else
+            list_append(steps, &step->node);
+    }
+    c->open = 0;
+}
+
+static void die(struct smtp_client *c, enum smtp_client_fault fault, const struct smtp_reply *reply)
+{
+    c->state = SMTP_CLIENT_DEAD;
+    c->ops->fault(c->owner, fault, reply);
+}
+
+static void send_hello(struct smtp_client *c, enum smtp_step_kind kind, struct buf *out, usec_t now)
+{
+    char line[300];
+    size_t n = strlen(c->hostname);
+    n = min_size(n, sizeof(line) - 5);
+    memcpy(line, kind == SMTP_STEP_EHLO ? "EHLO " : "HELO ", 5);
+    memcpy(line + 5, c->hostname, n);
+    struct smtp_step *step = smtp_step_new(kind, (struct smtp_tag){ 0 }, span_of(line, n + 5));
+    list_insert_before(c->steps.next, &step->node);
+    step_send(c, step, out, now);
+}
+
+/* Whether this class of reply can answer the step at all (U5). */
+static bool class_fits(enum smtp_step_kind kind, const struct smtp_reply *reply)
+{
+    int class = reply->code / 100;
+    if (class == 4 || class == 5)
+        return true;
+    return kind == SMTP_STEP_DATA ? reply->code == 354 : class == 2;
+}
+
+/* The handshake's own conclusions. False: the server is dead. */
+static bool advance(struct smtp_client *c, enum smtp_step_kind kind, const struct smtp_reply *reply, struct buf *out,
+                    usec_t now)
+{
+    int code = reply->code;
+    if (kind == SMTP_STEP_GREETING && code == 220) {
+        c->state = SMTP_CLIENT_EHLO;
+        send_hello(c, SMTP_STEP_EHLO, out, now);
+    } else if (kind == SMTP_STEP_GREETING) {
+        die(c, SMTP_CLIENT_BAD_GREETING, reply);
+        return false;
+    } else if (kind == SMTP_STEP_EHLO && (code == 500 || code == 502 || code == 504)) {
+        c->state = SMTP_CLIENT_HELO;
+        send_hello(c, SMTP_STEP_HELO, out, now);
+    } else if (kind == SMTP_STEP_EHLO || kind == SMTP_STEP_HELO) {
+        if (code / 100 != 2) {
+            die(c, SMTP_CLIENT_BAD_EHLO, reply);
+            return false;
+        }
+        c->state = SMTP_CLIENT_READY;
+    } else if (kind == SMTP_STEP_DATA && code == 354) {
+        c->state = SMTP_CLIENT_BODY;
+    }
+    return true;
+}
+
+static void unasked(struct smtp_client *c, const struct smtp_reply *reply)
+{
+    c->ops->said(c->owner, NULL, reply);
+    if (c->state == SMTP_CLIENT_BODY)
+        c->ops->early(c->owner, reply);
+    else
+        die(c, SMTP_CLIENT_UNSOLICITED, reply);
+}
+
+static void take_reply(struct smtp_client *c, const struct smtp_reply *reply, struct buf *out, usec_t now)
+{
+    struct smtp_step *step = first_step(c);
+    if (step == NULL || !step->sent) {
+        unasked(c, reply);
+        return;
+    }
+    c->ops->said(c->owner, step, reply);
+    if (!class_fits(step->kind, reply)) {
+        die(c, SMTP_CLIENT_BAD_REPLY, reply);
+        return;
+    }
+    list_remove(&step->node);
+    c->open--;
+    if (advance(c, step->kind, reply, out, now))
+        c->ops->reply(c->owner, step, reply);
+    free(step);
+    if (c->state != SMTP_CLIENT_DEAD)
+        push(c, out, now);
+}
+
+size_t smtp_client_feed(struct smtp_client *c, struct span in, struct buf *out, usec_t now)
+{
+    struct span rest = in;
+    struct smtp_reply reply;
+    if (c->state == SMTP_CLIENT_DEAD)
+        return in.n;
+    switch (smtp_reply_parse(&c->parser, &rest, &reply)) {
+    case SMTP_REPLY_MORE:
+        break;
+    case SMTP_REPLY_BAD:
+        die(c, SMTP_CLIENT_BAD_REPLY, NULL);
+        return in.n;
+    case SMTP_REPLY_DONE:
+        take_reply(c, &reply, out, now);
+        break;
+    }
+    return in.n - rest.n;
+}

@@ -1,0 +1,106 @@
+/* The client role of SMTP: steps in, bytes out, replies in, each matched to the step that asked for it.
+ *
+ *   GREETING --220--> EHLO --2xx--> READY --354--> BODY --end--> READY
+ *                       +--500/502/504--> HELO --2xx--> READY      any fault --> DEAD
+ *
+ * Steps go out at once where the server offers PIPELINING, else one by one; DATA, the end of data and QUIT are never given
+ * while others are open. A step's text is kept until its reply came, so that it can be said again to another server.
+ * No I/O, no clock. */
+#ifndef COMMON_SMTP_CLIENT_H
+#define COMMON_SMTP_CLIENT_H
+
+#include "common/list.h"
+#include "common/smtp/command.h"
+#include "common/smtp/reply.h"
+
+enum smtp_step_kind {
+    SMTP_STEP_GREETING,
+    SMTP_STEP_EHLO,
+    SMTP_STEP_HELO,
+    SMTP_STEP_MAIL,
+    SMTP_STEP_RCPT,
+    SMTP_STEP_DATA,
+    SMTP_STEP_END,
+    SMTP_STEP_RSET,
+    SMTP_STEP_PASS,
+    SMTP_STEP_QUIT
+};
+
+/* What the owner wants to know again when the reply comes. */
+struct smtp_tag {
+    unsigned slot; /* of the client leg */
+    unsigned txn;  /* number of the transaction in its session; 0: none */
+    unsigned rcpt; /* index of the recipient */
+};
+
+struct smtp_step {
+    struct list node;
+    enum smtp_step_kind kind;
+    enum smtp_verb verb;
+    struct smtp_tag tag;
+    usec_t since; /* monotonic: when it was written */
+    bool sent;
+    size_t len;
+    char text[]; /* the line without its line end */
+};
+
+enum smtp_client_state {
+    SMTP_CLIENT_GREETING,
+    SMTP_CLIENT_EHLO,
+    SMTP_CLIENT_HELO,
+    SMTP_CLIENT_READY,
+    SMTP_CLIENT_BODY,
+    SMTP_CLIENT_DEAD
+};
+
+/* Why the server can't be used any more; the owner knows the words of the log for it. */
+enum smtp_client_fault {
+    SMTP_CLIENT_BAD_GREETING,
+    SMTP_CLIENT_BAD_EHLO,
+    SMTP_CLIENT_BAD_REPLY,   /* not a reply, or of a class that the step can't have */
+    SMTP_CLIENT_UNSOLICITED, /* nobody asked */
+};
+
+struct smtp_client_ops {
+    /* For the log: a line leaves. */
+    void (*command)(void *owner, const struct smtp_step *step);
+    /* For the log: a reply was read; what it means comes next. step: NULL where nobody asked. */
+    void (*said)(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
+    /* The reply of a step; 2xx to EHLO or HELO means ready. The step is freed afterwards. */
+    void (*reply)(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
+    /* A reply in the body, before the end of data (D5). */
+    void (*early)(void *owner, const struct smtp_reply *reply);
+    /* It is dead now. reply: what it said, or NULL. */
+    void (*fault)(void *owner, enum smtp_client_fault fault, const struct smtp_reply *reply);
+};
+
+struct smtp_client {
+    const struct smtp_client_ops *ops;
+    void *owner;
+    const char *hostname; /* for EHLO; borrowed */
+    enum smtp_client_state state;
+    bool pipelining;
+    struct list steps; /* in order; the sent ones first */
+    unsigned open;     /* sent and not answered */
+    struct smtp_reply_parser parser;
+};
+
+/* It waits for the greeting. */
+void smtp_client_init(struct smtp_client *c, const char *hostname, const struct smtp_client_ops *ops, void *owner,
+                      struct buf_pool *pool, usec_t now);
+void smtp_client_free(struct smtp_client *c);
+/* A step on the heap, for smtp_client_add(); text: without line end. */
+struct smtp_step *smtp_step_new(enum smtp_step_kind kind, struct smtp_tag tag, struct span text) MUST_CHECK;
+void smtp_steps_free(struct list *steps);
+/* Adds a step and takes it over; its bytes go to out at once or when its turn comes. */
+void smtp_client_add(struct smtp_client *c, struct smtp_step *step, struct buf *out, usec_t now);
+/* The end of data: writes the dot. Only in the body. */
+void smtp_client_end(struct smtp_client *c, struct smtp_tag tag, struct buf *out, usec_t now);
+/* Replies of the server: takes one at the most; returns how many bytes were taken. Call until it returns 0 or all is taken. */
+size_t smtp_client_feed(struct smtp_client *c, struct span in, struct buf *out, usec_t now) MUST_CHECK;
+/* The oldest step that waits for its reply, or NULL. */
+const struct smtp_step *smtp_client_waiting(const struct smtp_client *c);
+/* Takes the steps that were not answered, in order, unsent again; the greeting and the handshake's are not among them. */
+void smtp_client_take_steps(struct smtp_client *c, struct list *steps);
+
+#endif

@@ -1,0 +1,334 @@
+/* The engine's frame: lines out of bytes, reply slots, and what a reply means for the state. The verbs are in
+ * server_cmd.c, the body in server_data.c.
+ *
+ * Invariants: slot_tail - slot_head slots are open or waiting for one before them; the head slot is never filled between
+ * calls (a filled head leaves at once); only MAIL and RCPT ever stand behind another slot. */
+#include "common/smtp/server.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "common/smtp/server_impl.h"
+
+enum { SLOTS_FIRST = 4, AUTH_LINE_MAX = 12288 };
+
+void smtp_server_init(struct smtp_server *s, const struct smtp_server_config *config, const struct smtp_server_ops *ops,
+                      void *owner, struct buf_pool *pool)
+{
+    *s = (struct smtp_server){
+        .ops = ops, .owner = owner, .config = *config, .pool = pool, .greeted = SMTP_VERB_UNKNOWN
+    };
+}
+
+static struct smtp_slot_entry *slot_at(struct smtp_server *s, smtp_slot slot)
+{
+    return &s->slots[slot & (s->slot_cap - 1)];
+}
+
+static unsigned slots_open(const struct smtp_server *s) { return s->slot_tail - s->slot_head; }
+
+void smtp_server_free(struct smtp_server *s)
+{
+    for (; s->slot_head != s->slot_tail; s->slot_head++)
+        free(slot_at(s, s->slot_head)->wire);
+    free(s->slots);
+    s->slots = NULL;
+    s->slot_cap = 0;
+    smtp_server_data_free(s);
+}
+
+static void slots_grow(struct smtp_server *s)
+{
+    unsigned cap = s->slot_cap ? s->slot_cap * 2 : SLOTS_FIRST;
+    struct smtp_slot_entry *slots = calloc(cap, sizeof(*slots));
+    if (slots == NULL)
+        abort();
+    for (smtp_slot i = s->slot_head; i != s->slot_tail; i++)
+        slots[i & (cap - 1)] = *slot_at(s, i);
+    free(s->slots);
+    s->slots = slots;
+    s->slot_cap = cap;
+}
+
+smtp_slot smtp_server_slot_open(struct smtp_server *s, enum smtp_verb verb, unsigned tag, usec_t now)
+{
+    if (slots_open(s) == s->slot_cap)
+        slots_grow(s);
+    *slot_at(s, s->slot_tail) = (struct smtp_slot_entry){ .verb = verb, .tag = tag, .since = now };
+    return s->slot_tail++;
+}
+
+void smtp_server_abandon(struct smtp_server *s, enum smtp_abandon why, const struct smtp_reply *reply)
+{
+    if (s->txn == SMTP_TXN_NONE)
+        return;
+    s->txn = SMTP_TXN_NONE;
+    s->ops->abandon(s->owner, why, reply);
+}
+
+static void conclude_data(struct smtp_server *s, bool end, int code)
+{
+    if (!end && code == 354) {
+        smtp_server_data_begin(s);
+        s->state = SMTP_SERVER_BODY;
+        return;
+    }
+    s->txn = SMTP_TXN_NONE;
+    if (end)
+        smtp_server_data_free(s);
+    else
+        s->masked = true;
+}
+
+/* What a reply means for the session: called once for each slot, when it is filled. */
+static void conclude(struct smtp_server *s, const struct smtp_slot_entry *e, int code)
+{
+    bool ok = code / 100 == 2;
+    if (e->verb == SMTP_VERB_HELO || e->verb == SMTP_VERB_EHLO || e->verb == SMTP_VERB_LHLO) {
+        if (ok)
+            s->greeted = e->verb;
+    } else if (e->verb == SMTP_VERB_MAIL) {
+        if (s->txn == SMTP_TXN_MAIL)
+            s->txn = ok ? SMTP_TXN_OPEN : SMTP_TXN_NONE;
+        s->mails += ok;
+    } else if (e->verb == SMTP_VERB_RCPT && e->counted) {
+        s->rcpt_pending--;
+        s->rcpt_accepted += ok;
+    } else if (e->verb == SMTP_VERB_DATA && e->relayed) {
+        conclude_data(s, e->end, code);
+    }
+}
+
+static void emit(struct smtp_server *s, const struct smtp_slot_entry *e, const struct smtp_reply *reply)
+{
+    s->errors += reply->code >= 400;
+    s->ops->sent(s->owner, e->verb, e->tag, reply, e->since);
+}
+
+static void drain(struct smtp_server *s)
+{
+    while (s->slot_head != s->slot_tail) {
+        struct smtp_slot_entry e = *slot_at(s, s->slot_head);
+        if (!e.filled)
+            return;
+        s->slot_head++;
+        struct smtp_reply reply = smtp_reply_read(span_of(e.wire, e.len));
+        emit(s, &e, &reply);
+        free(e.wire);
+    }
+}
+
+static void slot_keep(struct smtp_slot_entry *e, const struct smtp_reply *reply)
+{
+    e->wire = malloc(reply->wire.n);
+    if (e->wire == NULL)
+        abort();
+    memcpy(e->wire, reply->wire.p, reply->wire.n);
+    e->len = reply->wire.n;
+    e->filled = true;
+}
+
+void smtp_server_reply(struct smtp_server *s, smtp_slot slot, const struct smtp_reply *reply)
+{
+    if (slot - s->slot_head >= slots_open(s))
+        return; /* forgotten by smtp_server_close() */
+    struct smtp_slot_entry *e = slot_at(s, slot);
+    assert(!e->filled);
+    conclude(s, e, reply->code);
+    if (slot != s->slot_head) {
+        slot_keep(e, reply);
+        return;
+    }
+    struct smtp_slot_entry head = *e;
+    s->slot_head++;
+    emit(s, &head, reply);
+    drain(s);
+}
+
+void smtp_server_own(struct smtp_server *s, smtp_slot slot, enum smtp_own id)
+{
+    smtp_server_reply(s, slot, smtp_reply_own(id));
+}
+
+void smtp_server_offer(struct smtp_server *s, const struct smtp_caps *offer)
+{
+    s->offer.set = offer->set;
+    s->offer.size = offer->size;
+    s->offer.rcptmax = offer->rcptmax;
+    s->offer.mailmax = offer->mailmax;
+}
+
+void smtp_server_lost(struct smtp_server *s) { s->lost = s->txn != SMTP_TXN_NONE; }
+
+void smtp_server_close(struct smtp_server *s, const struct smtp_reply *reply, enum smtp_close reason)
+{
+    if (s->state == SMTP_SERVER_CLOSED)
+        return;
+    struct smtp_slot_entry e = { .verb = SMTP_VERB_UNKNOWN, .tag = s->txn == SMTP_TXN_NONE ? 0 : s->last_tag };
+    if (slots_open(s) > 0)
+        e = *slot_at(s, s->slot_head);
+    for (; s->slot_head != s->slot_tail; s->slot_head++)
+        free(slot_at(s, s->slot_head)->wire);
+    s->state = SMTP_SERVER_CLOSED;
+    s->close_reason = reason;
+    emit(s, &e, reply);
+}
+
+void smtp_server_shutdown(struct smtp_server *s)
+{
+    s->shutdown = true;
+    if (s->state == SMTP_SERVER_COMMANDS && slots_open(s) == 0 && s->txn == SMTP_TXN_NONE)
+        smtp_server_close(s, smtp_reply_own(SMTP_OWN_SHUTDOWN), SMTP_CLOSE_SHUTDOWN);
+}
+
+/* RCPT alone may run behind open slots, and those are MAIL and RCPT then. */
+static bool may_run(struct smtp_server *s, enum smtp_verb verb)
+{
+    unsigned open = slots_open(s);
+    if (open == 0)
+        return true;
+    enum smtp_verb last = slot_at(s, s->slot_tail - 1)->verb;
+    return verb == SMTP_VERB_RCPT && s->txn != SMTP_TXN_NONE && open < SMTP_SLOTS_MAX &&
+           (last == SMTP_VERB_MAIL || last == SMTP_VERB_RCPT);
+}
+
+static struct span strip_line_end(struct span line)
+{
+    line.n--;
+    if (line.n > 0 && line.p[line.n - 1] == '\r')
+        line.n--;
+    return line;
+}
+
+static bool has_crlf(struct span line) { return line.n >= 2 && line.p[line.n - 2] == '\r'; }
+
+static void run_line(struct smtp_server *s, const struct smtp_command *cmd, usec_t now)
+{
+    const char *name;
+    struct span shown = smtp_server_mask(s, cmd, &name);
+    unsigned tag = s->ops->command(s->owner, cmd->fault == SMTP_LINE_OK ? cmd->verb : SMTP_VERB_UNKNOWN, name, shown);
+    s->last_tag = tag;
+    s->commands++;
+    smtp_server_run(s, cmd, smtp_server_slot_open(s, cmd->verb, tag, now));
+}
+
+static size_t begin_skip(struct smtp_server *s, struct span in, usec_t now, enum smtp_server_want *want)
+{
+    if (slots_open(s) > 0) {
+        *want = SMTP_WANT_REPLY;
+        return 0;
+    }
+    struct smtp_command cmd = { .verb = SMTP_VERB_UNKNOWN };
+    s->auth_seen |= smtp_line_is_auth(in);
+    unsigned tag = s->ops->command(s->owner, cmd.verb, "?", SPAN_LIT("*"));
+    s->last_tag = tag;
+    s->commands++;
+    s->state = SMTP_SERVER_SKIP_LINE;
+    s->skip_slot = smtp_server_slot_open(s, cmd.verb, tag, now);
+    s->scanned = 0;
+    *want = SMTP_WANT_STEP;
+    return in.n;
+}
+
+static size_t line_limit(const struct smtp_server *s, struct span in)
+{
+    return smtp_line_is_auth(in) ? max_size(AUTH_LINE_MAX, s->config.max_command_length) : s->config.max_command_length;
+}
+
+/* TLS on a plain port (G6): the first bytes of a ClientHello. */
+static bool begins_with_tls(const struct smtp_server *s, struct span in)
+{
+    return s->commands == 0 && in.n >= 2 && in.p[0] == 0x16 && in.p[1] == 0x03;
+}
+
+static size_t no_line_yet(struct smtp_server *s, struct span in, usec_t now, enum smtp_server_want *want)
+{
+    if (in.n >= s->config.max_command_length && in.n >= line_limit(s, in))
+        return begin_skip(s, in, now, want);
+    s->scanned = in.n;
+    *want = SMTP_WANT_INPUT;
+    return 0;
+}
+
+static size_t step_command(struct smtp_server *s, struct span in, usec_t now, enum smtp_server_want *want)
+{
+    *want = SMTP_WANT_STEP;
+    if (s->shutdown && slots_open(s) == 0 && s->txn == SMTP_TXN_NONE) {
+        smtp_server_close(s, smtp_reply_own(SMTP_OWN_SHUTDOWN), SMTP_CLOSE_SHUTDOWN);
+        return 0;
+    }
+    if (begins_with_tls(s, in)) {
+        smtp_server_close(s, smtp_reply_own(SMTP_OWN_NOT_SMTP), SMTP_CLOSE_PROTOCOL);
+        return 0;
+    }
+    const char *lf = in.n > s->scanned ? memchr(in.p + s->scanned, '\n', in.n - s->scanned) : NULL;
+    if (lf == NULL)
+        return no_line_yet(s, in, now, want);
+    struct span line = span_of(in.p, (size_t)(lf - in.p) + 1);
+    if (line.n > s->config.max_command_length && line.n > line_limit(s, line)) {
+        line.n--;
+        return begin_skip(s, line, now, want);
+    }
+    struct smtp_command cmd;
+    smtp_command_parse(&cmd, strip_line_end(line));
+    if (!may_run(s, cmd.verb)) {
+        *want = SMTP_WANT_REPLY;
+        return 0;
+    }
+    s->scanned = 0;
+    s->bare_lf = !has_crlf(line);
+    run_line(s, &cmd, now);
+    return line.n;
+}
+
+static size_t step_skip_line(struct smtp_server *s, struct span in, enum smtp_server_want *want)
+{
+    const char *lf = in.n > 0 ? memchr(in.p, '\n', in.n) : NULL;
+    if (lf == NULL) {
+        *want = SMTP_WANT_INPUT;
+        return in.n;
+    }
+    s->state = SMTP_SERVER_COMMANDS;
+    *want = SMTP_WANT_STEP;
+    if (s->long_lines++ == 0)
+        smtp_server_own(s, s->skip_slot, SMTP_OWN_LINE_TOO_LONG);
+    else
+        smtp_server_close(s, smtp_reply_own(SMTP_OWN_LINE_TOO_LONG_CLOSE), SMTP_CLOSE_LIMIT);
+    return (size_t)(lf - in.p) + 1;
+}
+
+/* The chunk of a BDAT that is refused: its octets are never commands (B1). */
+static size_t step_skip_chunk(struct smtp_server *s, struct span in, enum smtp_server_want *want)
+{
+    size_t n = in.n < s->skip ? in.n : (size_t)s->skip;
+    s->skip -= n;
+    *want = SMTP_WANT_INPUT;
+    if (s->skip > 0)
+        return n;
+    s->state = SMTP_SERVER_COMMANDS;
+    *want = SMTP_WANT_STEP;
+    const struct smtp_reply *reply = smtp_reply_own(s->skip_reply);
+    s->masked = true;
+    smtp_server_reply(s, s->skip_slot, reply);
+    if (reply->code != 503)
+        smtp_server_abandon(s, SMTP_ABANDON_DATA, reply);
+    return n;
+}
+
+size_t smtp_server_step(struct smtp_server *s, struct span in, usec_t now, enum smtp_server_want *want)
+{
+    switch (s->state) {
+    case SMTP_SERVER_COMMANDS:
+        return step_command(s, in, now, want);
+    case SMTP_SERVER_BODY:
+        return smtp_server_data_step(s, in, now, want);
+    case SMTP_SERVER_SKIP_LINE:
+        return step_skip_line(s, in, want);
+    case SMTP_SERVER_SKIP_CHUNK:
+        return step_skip_chunk(s, in, want);
+    case SMTP_SERVER_CLOSED:
+        break;
+    }
+    *want = SMTP_WANT_CLOSE;
+    return 0;
+}

@@ -1,0 +1,185 @@
+/* The server role of SMTP (RFC 5321): bytes in, calls to a backend out, replies back in the order of the commands.
+ *
+ *                      +--------- 2xx or refusal ----------+
+ *                      v                                   |
+ *   COMMANDS --DATA--> WAIT (a slot is not filled) --354--> BODY --end of data--> WAIT
+ *      |  ^
+ *      |  +--- SKIP_LINE (over-long), SKIP_CHUNK (refused BDAT): read away, then reply
+ *      +-----> CLOSED
+ *
+ * Every command takes a reply slot; slots are drained from the head, so replies leave in order by construction. A command
+ * runs when no slot is open, but RCPT, which may run behind open MAIL and RCPT slots (RFC 2920 as the relay needs it).
+ * No I/O, no clock: the owner passes bytes and the time. */
+#ifndef COMMON_SMTP_SERVER_H
+#define COMMON_SMTP_SERVER_H
+
+#include "common/smtp/body.h"
+#include "common/smtp/caps.h"
+#include "common/smtp/command.h"
+#include "common/smtp/header.h"
+#include "common/smtp/params.h"
+#include "common/smtp/path.h"
+#include "common/smtp/reply.h"
+
+/* What is fixed for a session; strings are borrowed. */
+struct smtp_server_config {
+    const char *hostname, *banner;
+    bool lenient_addresses;
+    enum smtp_bare_newline bare_newline;
+    uint32_t disabled_commands; /* bit 1 << enum smtp_verb */
+    size_t max_command_length;
+    unsigned max_unrecognized_commands, max_recipients, max_received;
+    uint64_t max_message_size;
+    const struct smtp_header_want *headers;
+};
+
+/* What MAIL and RCPT bring. Pointers are good during the call only. */
+struct smtp_envelope_command {
+    struct span arg;                      /* behind the verb, as text */
+    const struct smtp_path *path;         /* NULL: it can't be read */
+    struct span params_text;              /* behind the path */
+    const struct smtp_mail_params *mail;  /* MAIL: NULL if not parsed */
+    const struct smtp_rcpt_params *rcpt;  /* RCPT: likewise */
+    const struct smtp_reply *refusal;     /* set: the engine refuses it with this; the backend only takes note */
+};
+
+/* Why a transaction is given up. */
+enum smtp_abandon { SMTP_ABANDON_RSET, SMTP_ABANDON_HELO, SMTP_ABANDON_QUIT, SMTP_ABANDON_DATA };
+
+/* Which reply; counts up from 0 in a session and may wrap. */
+typedef unsigned smtp_slot;
+struct smtp_server_data;
+
+/* The backend. Slots handed over are filled by smtp_server_reply(), at once or later. */
+struct smtp_server_ops {
+    /* A well-formed HELO, EHLO, LHLO; any transaction was abandoned before. On 2xx the engine takes the offer set by
+     * smtp_server_offer(). */
+    void (*helo)(void *owner, smtp_slot slot, enum smtp_verb verb, struct span domain);
+    /* MAIL outside a transaction; RCPT inside one. Those with `refusal` have their slot filled already. */
+    void (*mail)(void *owner, smtp_slot slot, const struct smtp_envelope_command *cmd);
+    void (*rcpt)(void *owner, smtp_slot slot, const struct smtp_envelope_command *cmd);
+    /* DATA with at least one accepted recipient: 354 begins the body. */
+    void (*data)(void *owner, smtp_slot slot);
+    /* Message content in canonical wire form. Not called once the message is poisoned. */
+    void (*body)(void *owner, const struct smtp_body_out *pieces);
+    /* The message became one that must not be delivered; the rest is swallowed and `end` comes with this reply. */
+    void (*poisoned)(void *owner, const struct smtp_reply *reply);
+    /* The end of data was read. data->poison: what poisoned it, or NULL; if set the slot gets that reply.
+     * data is good until the slot is filled. */
+    void (*end)(void *owner, smtp_slot slot, const struct smtp_server_data *data);
+    /* The open transaction ends before its end of data. For DATA: with the reply that refused it. */
+    void (*abandon)(void *owner, enum smtp_abandon why, const struct smtp_reply *reply);
+    /* A command that is relayed as it stands (ETRN). */
+    void (*pass)(void *owner, smtp_slot slot, const struct smtp_command *cmd);
+    /* For the log: a line was read. `line` has its secrets masked. Returns a tag that `sent` gets with the reply. */
+    unsigned (*command)(void *owner, enum smtp_verb verb, const char *verb_name, struct span line);
+    /* For the log and the wire: the reply at the head of the queue leaves. since: when its command came. */
+    void (*sent)(void *owner, enum smtp_verb verb, unsigned tag, const struct smtp_reply *reply, usec_t since);
+};
+
+enum smtp_server_state {
+    SMTP_SERVER_COMMANDS,
+    SMTP_SERVER_BODY,
+    SMTP_SERVER_SKIP_LINE,
+    SMTP_SERVER_SKIP_CHUNK,
+    SMTP_SERVER_CLOSED
+};
+/* Why the engine closed. */
+enum smtp_close {
+    SMTP_CLOSE_NONE,
+    SMTP_CLOSE_QUIT,
+    SMTP_CLOSE_PROTOCOL,
+    SMTP_CLOSE_LIMIT,
+    SMTP_CLOSE_UPSTREAM,
+    SMTP_CLOSE_SHUTDOWN,
+    SMTP_CLOSE_TIMEOUT
+};
+enum smtp_txn_state { SMTP_TXN_NONE, SMTP_TXN_MAIL, SMTP_TXN_OPEN };
+
+/* A reply slot. verb UNKNOWN with `end` set: the end of data. */
+struct smtp_slot_entry {
+    usec_t since;
+    enum smtp_verb verb;
+    unsigned tag;
+    bool filled;
+    bool end;     /* the end of data, not the DATA command */
+    bool relayed; /* DATA that was not refused by the engine */
+    bool counted; /* RCPT that is in rcpt_pending */
+    int code;
+    char *wire; /* owned; a filled slot that is not at the head */
+    size_t len;
+};
+
+/* The message under way; exists between 354 and the reply to the end of data. */
+struct smtp_server_data {
+    struct smtp_body body;
+    struct smtp_header header;
+    const struct smtp_reply *poison;
+    bool swallow; /* the backend wants no more of it */
+};
+
+struct smtp_server {
+    const struct smtp_server_ops *ops;
+    void *owner;
+    struct smtp_server_config config;
+    struct buf_pool *pool;
+    enum smtp_server_state state;
+    enum smtp_txn_state txn;
+    enum smtp_verb greeted; /* HELO, EHLO, LHLO; UNKNOWN: not yet */
+    struct {
+        smtp_cap_set set;
+        uint64_t size;
+        uint32_t rcptmax, mailmax;
+    } offer;
+    bool auth_seen; /* an AUTH line was read: unknown lines may be secrets (A15) */
+    bool masked;    /* DATA or BDAT was refused: lines may be the message's text */
+    bool shutdown;  /* 421 as soon as nothing is under way */
+    bool tempfail;  /* set by the owner: MAIL, RCPT, DATA, BDAT get 451 4.3.0, for the log has no room */
+    bool smtputf8;  /* given with MAIL */
+    bool lost;      /* the backend lost the transaction's upstream: DATA gets 451 4.4.2 (U3) */
+    enum smtp_close close_reason;
+    bool bare_lf;   /* the command under way ended in LF alone */
+    unsigned rcpt_given, rcpt_accepted, rcpt_pending, mails, last_tag;
+    unsigned unrecognized, long_lines, commands, errors;
+    size_t scanned;      /* bytes of an unfinished line that hold no LF */
+    uint64_t skip;       /* SKIP_CHUNK: octets left */
+    smtp_slot skip_slot; /* SKIP_*: what is filled then, and with what */
+    enum smtp_own skip_reply;
+    struct smtp_slot_entry *slots; /* ring of slot_cap entries, a power of two */
+    unsigned slot_cap, slot_head, slot_tail;
+    struct smtp_server_data *data;
+};
+
+enum { SMTP_SLOTS_MAX = 128 };
+enum smtp_server_want {
+    SMTP_WANT_STEP,  /* something was done; call again with the rest */
+    SMTP_WANT_INPUT, /* more bytes are needed */
+    SMTP_WANT_REPLY, /* a slot must be filled first */
+    SMTP_WANT_CLOSE, /* the session is over: send what is queued and close */
+};
+
+void smtp_server_init(struct smtp_server *s, const struct smtp_server_config *config, const struct smtp_server_ops *ops,
+                      void *owner, struct buf_pool *pool);
+void smtp_server_free(struct smtp_server *s);
+/* Reads at most one command, or a part of the body, from `in`; returns how many bytes were taken. now: monotonic. */
+size_t smtp_server_step(struct smtp_server *s, struct span in, usec_t now, enum smtp_server_want *want) MUST_CHECK;
+/* Fills a slot. Draws the engine's conclusions (MAIL accepted, 354, ...) and drains the queue through ops->sent. */
+void smtp_server_reply(struct smtp_server *s, smtp_slot slot, const struct smtp_reply *reply);
+void smtp_server_own(struct smtp_server *s, smtp_slot slot, enum smtp_own id);
+/* What HELO's backend found that may be used from now on. */
+void smtp_server_offer(struct smtp_server *s, const struct smtp_caps *offer);
+/* The upstream of the open transaction is lost: what follows until RSET or MAIL gets 451 4.4.2. */
+void smtp_server_lost(struct smtp_server *s);
+/* The rest of the body is read away, no more `body` calls; the backend fills the slot at `end`. */
+void smtp_server_swallow(struct smtp_server *s);
+/* Sends a 421: as the reply of the first open slot (the others are forgotten), else unasked; and closes. */
+void smtp_server_close(struct smtp_server *s, const struct smtp_reply *reply, enum smtp_close reason);
+/* 421 now if nothing is under way, else when the transaction has ended (G7). */
+void smtp_server_shutdown(struct smtp_server *s);
+static inline bool smtp_server_idle(const struct smtp_server *s)
+{
+    return s->slot_head == s->slot_tail && s->state != SMTP_SERVER_BODY;
+}
+static inline bool smtp_server_in_txn(const struct smtp_server *s) { return s->txn != SMTP_TXN_NONE; }
+
+#endif

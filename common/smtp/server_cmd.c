@@ -1,0 +1,338 @@
+/* The verbs: each is checked, then acts, then is answered, in the order of protocol.md's tables (H, M, C, D, B). */
+#include "common/smtp/server_impl.h"
+
+typedef void verb_fn(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot);
+
+static bool is_disabled(const struct smtp_server *s, enum smtp_verb verb)
+{
+    return s->config.disabled_commands >> verb & 1;
+}
+
+static void refuse(struct smtp_server *s, smtp_slot slot, enum smtp_own id) { smtp_server_own(s, slot, id); }
+
+static void run_helo(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    if (cmd->verb == SMTP_VERB_LHLO) {
+        refuse(s, slot, SMTP_OWN_WRONG_PROTOCOL);
+    } else if (cmd->arg.n == 0 || !smtp_helo_valid(cmd->arg)) {
+        refuse(s, slot, SMTP_OWN_HELO_SYNTAX);
+    } else {
+        smtp_server_abandon(s, SMTP_ABANDON_HELO, NULL);
+        s->ops->helo(s->owner, slot, cmd->verb, cmd->arg);
+    }
+}
+
+/* M9: bytes over 127 need SMTPUTF8, unless leniency leaves the judgement to the upstream. */
+static bool utf8_is_fine(const struct smtp_server *s, const struct smtp_path *path)
+{
+    if (!path->non_ascii)
+        return true;
+    return path->valid_utf8 && (s->smtputf8 || s->config.lenient_addresses);
+}
+
+/* Reads "FROM:<path> params" into e; returns SMTP_OWN_COUNT where the path and its bytes are fine. */
+static enum smtp_own read_path(const struct smtp_server *s, struct smtp_envelope_command *e, struct smtp_path *path,
+                               enum smtp_path_kind kind)
+{
+    enum smtp_own bad = kind == SMTP_REVERSE_PATH ? SMTP_OWN_MAIL_SYNTAX : SMTP_OWN_RCPT_SYNTAX;
+    struct span prefix = kind == SMTP_REVERSE_PATH ? SPAN_LIT("FROM:") : SPAN_LIT("TO:");
+    if (!span_begins_nocase(e->arg, prefix))
+        return bad;
+    struct span rest = span_skip(e->arg, prefix.n);
+    if (smtp_path_parse(path, &rest, kind) != SMTP_PATH_OK)
+        return bad;
+    e->path = path;
+    e->params_text = rest;
+    if (!path->strict && !s->config.lenient_addresses)
+        return path->non_ascii && !path->valid_utf8 ? SMTP_OWN_NEEDS_SMTPUTF8 : bad;
+    return SMTP_OWN_COUNT;
+}
+
+static enum smtp_own param_reply(enum smtp_param_fault fault)
+{
+    return fault == SMTP_PARAM_UNKNOWN ? SMTP_OWN_PARAM_UNKNOWN : SMTP_OWN_PARAM_SYNTAX;
+}
+
+/* SMTP_OWN_COUNT: nothing is wrong with it. */
+static enum smtp_own check_mail(struct smtp_server *s, struct smtp_envelope_command *e, struct smtp_path *path,
+                                struct smtp_mail_params *params)
+{
+    if (is_disabled(s, SMTP_VERB_MAIL))
+        return SMTP_OWN_DISABLED;
+    if (s->greeted == SMTP_VERB_UNKNOWN)
+        return SMTP_OWN_NEED_HELO;
+    if (s->tempfail)
+        return SMTP_OWN_LOG_BLOCKED;
+    enum smtp_own bad = read_path(s, e, path, SMTP_REVERSE_PATH);
+    if (bad != SMTP_OWN_COUNT)
+        return bad;
+    enum smtp_param_fault fault = smtp_mail_params_parse(params, e->params_text, s->offer.set);
+    if (fault != SMTP_PARAM_OK)
+        return param_reply(fault);
+    e->mail = params;
+    s->smtputf8 = params->smtputf8;
+    if (!utf8_is_fine(s, path))
+        return SMTP_OWN_NEEDS_SMTPUTF8;
+    if (params->has_size && s->offer.size > 0 && params->size > s->offer.size)
+        return SMTP_OWN_MESSAGE_TOO_BIG;
+    if (s->offer.mailmax > 0 && s->mails >= s->offer.mailmax)
+        return SMTP_OWN_TOO_MANY_MESSAGES;
+    return SMTP_OWN_COUNT;
+}
+
+static void run_mail(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    struct smtp_envelope_command e = { .arg = cmd->arg };
+    struct smtp_path path;
+    struct smtp_mail_params params;
+    if (s->txn != SMTP_TXN_NONE) {
+        refuse(s, slot, SMTP_OWN_NESTED_MAIL);
+        return;
+    }
+    enum smtp_own bad = check_mail(s, &e, &path, &params);
+    if (bad != SMTP_OWN_COUNT) {
+        e.refusal = smtp_reply_own(bad);
+        smtp_server_reply(s, slot, e.refusal);
+    } else {
+        s->txn = SMTP_TXN_MAIL;
+        s->lost = false;
+        s->rcpt_given = s->rcpt_accepted = s->rcpt_pending = 0;
+    }
+    s->ops->mail(s->owner, slot, &e);
+}
+
+static enum smtp_own check_rcpt(struct smtp_server *s, struct smtp_envelope_command *e, struct smtp_path *path,
+                                struct smtp_rcpt_params *params)
+{
+    if (s->tempfail)
+        return SMTP_OWN_LOG_BLOCKED;
+    enum smtp_own bad = read_path(s, e, path, SMTP_FORWARD_PATH);
+    if (bad != SMTP_OWN_COUNT)
+        return bad;
+    if (s->lost)
+        return SMTP_OWN_UPSTREAM_LOST;
+    enum smtp_param_fault fault = smtp_rcpt_params_parse(params, e->params_text, s->offer.set);
+    if (fault != SMTP_PARAM_OK)
+        return param_reply(fault);
+    e->rcpt = params;
+    if (!utf8_is_fine(s, path))
+        return SMTP_OWN_NEEDS_SMTPUTF8;
+    unsigned taken = s->rcpt_accepted + s->rcpt_pending;
+    if ((s->config.max_recipients > 0 && taken >= s->config.max_recipients) ||
+        (s->offer.rcptmax > 0 && taken >= s->offer.rcptmax))
+        return SMTP_OWN_TOO_MANY_RECIPIENTS;
+    return SMTP_OWN_COUNT;
+}
+
+static void run_rcpt(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    struct smtp_envelope_command e = { .arg = cmd->arg };
+    struct smtp_path path;
+    struct smtp_rcpt_params params;
+    if (s->txn == SMTP_TXN_NONE) {
+        refuse(s, slot, s->greeted == SMTP_VERB_UNKNOWN ? SMTP_OWN_NEED_HELO : SMTP_OWN_NEED_MAIL);
+        return;
+    }
+    s->rcpt_given++;
+    enum smtp_own bad = check_rcpt(s, &e, &path, &params);
+    if (bad != SMTP_OWN_COUNT) {
+        e.refusal = smtp_reply_own(bad);
+        smtp_server_reply(s, slot, e.refusal);
+    } else {
+        s->rcpt_pending++;
+        s->slots[slot & (s->slot_cap - 1)].counted = true;
+    }
+    s->ops->rcpt(s->owner, slot, &e);
+}
+
+/* The refusals of DATA; SMTP_OWN_COUNT where it goes upstream. */
+static enum smtp_own check_data(const struct smtp_server *s, struct span arg)
+{
+    if (s->greeted == SMTP_VERB_UNKNOWN)
+        return SMTP_OWN_NEED_HELO;
+    if (arg.n > 0)
+        return SMTP_OWN_NO_ARGUMENT;
+    if (s->txn == SMTP_TXN_NONE)
+        return SMTP_OWN_NEED_MAIL;
+    if (s->lost)
+        return SMTP_OWN_UPSTREAM_LOST;
+    if (s->rcpt_given == 0)
+        return SMTP_OWN_NEED_RCPT;
+    if (s->rcpt_accepted == 0)
+        return SMTP_OWN_NO_VALID_RCPT;
+    return s->tempfail ? SMTP_OWN_LOG_BLOCKED : SMTP_OWN_COUNT;
+}
+
+static void run_data(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    enum smtp_own bad = check_data(s, cmd->arg);
+    if (bad == SMTP_OWN_COUNT) {
+        s->slots[slot & (s->slot_cap - 1)].relayed = true;
+        s->ops->data(s->owner, slot);
+        return;
+    }
+    s->masked = true;
+    const struct smtp_reply *reply = smtp_reply_own(bad);
+    smtp_server_reply(s, slot, reply);
+    if (bad == SMTP_OWN_NO_VALID_RCPT || bad == SMTP_OWN_LOG_BLOCKED || bad == SMTP_OWN_UPSTREAM_LOST)
+        smtp_server_abandon(s, SMTP_ABANDON_DATA, reply);
+}
+
+/* "n" or "n LAST", n at most 2^63-1; false: the chunk's border is unknown (B7). */
+static bool bdat_count(struct span arg, uint64_t *count)
+{
+    size_t i = 0;
+    *count = 0;
+    for (; i < arg.n && arg.p[i] >= '0' && arg.p[i] <= '9'; i++) {
+        uint64_t digit = (uint64_t)(arg.p[i] - '0');
+        if (*count > ((uint64_t)INT64_MAX - digit) / 10)
+            return false;
+        *count = *count * 10 + digit;
+    }
+    if (i == 0)
+        return false;
+    struct span rest = span_skip(arg, i);
+    return rest.n == 0 || (span_is_blank(rest.p[0]) && span_eq_nocase(span_trim(rest), SPAN_LIT("LAST")));
+}
+
+static void run_bdat(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    if (!bdat_count(cmd->arg, &s->skip)) {
+        s->masked = true;
+        smtp_server_close(s, smtp_reply_own(SMTP_OWN_BDAT_SYNTAX), SMTP_CLOSE_PROTOCOL);
+        return;
+    }
+    s->state = SMTP_SERVER_SKIP_CHUNK;
+    s->skip_slot = slot;
+    s->skip_reply = s->greeted == SMTP_VERB_UNKNOWN ? SMTP_OWN_NEED_HELO : SMTP_OWN_DISABLED;
+}
+
+static void run_rset(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    if (cmd->arg.n > 0) {
+        refuse(s, slot, SMTP_OWN_NO_ARGUMENT);
+        return;
+    }
+    smtp_server_own(s, slot, SMTP_OWN_OK);
+    smtp_server_abandon(s, SMTP_ABANDON_RSET, NULL);
+}
+
+static void run_quit(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    if (cmd->arg.n > 0) {
+        refuse(s, slot, SMTP_OWN_NO_ARGUMENT);
+        return;
+    }
+    smtp_server_own(s, slot, SMTP_OWN_BYE);
+    smtp_server_abandon(s, SMTP_ABANDON_QUIT, NULL);
+    s->state = SMTP_SERVER_CLOSED;
+    s->close_reason = SMTP_CLOSE_QUIT;
+}
+
+static void run_noop(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    (void)cmd;
+    smtp_server_own(s, slot, SMTP_OWN_OK);
+}
+
+static void run_help(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    (void)cmd;
+    smtp_server_own(s, slot, SMTP_OWN_HELP);
+}
+
+static void run_vrfy(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    smtp_server_own(s, slot, cmd->arg.n > 0 ? SMTP_OWN_VRFY : SMTP_OWN_NEED_ARGUMENT);
+}
+
+static void run_etrn(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    if (s->greeted == SMTP_VERB_UNKNOWN)
+        refuse(s, slot, SMTP_OWN_NEED_HELO);
+    else if (!(s->offer.set & SMTP_CAP_BIT(ETRN)))
+        refuse(s, slot, SMTP_OWN_DISABLED);
+    else if (s->txn != SMTP_TXN_NONE)
+        refuse(s, slot, SMTP_OWN_IN_TRANSACTION);
+    else if (cmd->arg.n == 0 || smtp_text_has_control(cmd->arg))
+        refuse(s, slot, SMTP_OWN_NEED_ARGUMENT);
+    else
+        s->ops->pass(s->owner, slot, cmd);
+}
+
+static void run_not_offered(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    bool argument = cmd->verb == SMTP_VERB_STARTTLS && cmd->arg.n > 0;
+    if (s->greeted == SMTP_VERB_UNKNOWN)
+        refuse(s, slot, SMTP_OWN_NEED_HELO);
+    else
+        refuse(s, slot, argument ? SMTP_OWN_NO_ARGUMENT : SMTP_OWN_DISABLED);
+}
+
+static void run_not_permitted(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    (void)cmd;
+    refuse(s, slot, SMTP_OWN_NOT_PERMITTED);
+}
+
+static void run_disabled(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    s->masked |= cmd->verb == SMTP_VERB_DATA;
+    refuse(s, slot, SMTP_OWN_DISABLED);
+}
+
+/* Another protocol's client: nothing it sends is for us (G6, Q2). */
+static void run_foreign(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    (void)cmd;
+    (void)slot;
+    smtp_server_close(s, smtp_reply_own(SMTP_OWN_NOT_SMTP), SMTP_CLOSE_PROTOCOL);
+}
+
+static void unrecognized(struct smtp_server *s, smtp_slot slot, enum smtp_own id)
+{
+    unsigned max = s->config.max_unrecognized_commands;
+    if (max > 0 && ++s->unrecognized > max)
+        smtp_server_close(s, smtp_reply_own(SMTP_OWN_TOO_MANY_ERRORS), SMTP_CLOSE_LIMIT);
+    else
+        refuse(s, slot, id);
+}
+
+static verb_fn *const verb_run[SMTP_VERB_COUNT] = {
+    [SMTP_VERB_HELO] = run_helo,          [SMTP_VERB_EHLO] = run_helo,
+    [SMTP_VERB_LHLO] = run_helo,          [SMTP_VERB_MAIL] = run_mail,
+    [SMTP_VERB_RCPT] = run_rcpt,          [SMTP_VERB_DATA] = run_data,
+    [SMTP_VERB_BDAT] = run_bdat,          [SMTP_VERB_RSET] = run_rset,
+    [SMTP_VERB_NOOP] = run_noop,          [SMTP_VERB_QUIT] = run_quit,
+    [SMTP_VERB_VRFY] = run_vrfy,          [SMTP_VERB_EXPN] = run_disabled,
+    [SMTP_VERB_HELP] = run_help,          [SMTP_VERB_ETRN] = run_etrn,
+    [SMTP_VERB_TURN] = run_disabled,      [SMTP_VERB_SEND] = run_disabled,
+    [SMTP_VERB_SOML] = run_disabled,      [SMTP_VERB_SAML] = run_disabled,
+    [SMTP_VERB_STARTTLS] = run_not_offered, [SMTP_VERB_AUTH] = run_not_offered,
+    [SMTP_VERB_XCLIENT] = run_not_permitted, [SMTP_VERB_XFORWARD] = run_not_permitted,
+    [SMTP_VERB_PROXY] = run_foreign,      [SMTP_VERB_GET] = run_foreign,
+    [SMTP_VERB_POST] = run_foreign,       [SMTP_VERB_PUT] = run_foreign,
+    [SMTP_VERB_HEAD] = run_foreign,       [SMTP_VERB_CONNECT] = run_foreign,
+    [SMTP_VERB_OPTIONS] = run_foreign,    [SMTP_VERB_DELETE] = run_foreign,
+    [SMTP_VERB_PATCH] = run_foreign,      [SMTP_VERB_TRACE] = run_foreign,
+};
+
+static void run_faulty(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    s->masked |= cmd->verb == SMTP_VERB_DATA || cmd->verb == SMTP_VERB_BDAT;
+    unrecognized(s, slot, cmd->fault == SMTP_LINE_EMPTY ? SMTP_OWN_UNRECOGNIZED : SMTP_OWN_LINE_SYNTAX);
+}
+
+void smtp_server_run(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    if (s->bare_lf && s->config.bare_newline == SMTP_BARE_REJECT)
+        smtp_server_close(s, smtp_reply_own(SMTP_OWN_BARE_NEWLINE), SMTP_CLOSE_PROTOCOL);
+    else if (cmd->fault != SMTP_LINE_OK)
+        run_faulty(s, cmd, slot);
+    else if (cmd->verb == SMTP_VERB_UNKNOWN)
+        unrecognized(s, slot, SMTP_OWN_UNRECOGNIZED);
+    else if (is_disabled(s, cmd->verb) && cmd->verb != SMTP_VERB_BDAT && cmd->verb != SMTP_VERB_MAIL)
+        run_disabled(s, cmd, slot);
+    else
+        verb_run[cmd->verb](s, cmd, slot);
+}

@@ -1,0 +1,69 @@
+/* What the log may see of a line. After an AUTH line each line may be a secret; after a refused DATA or BDAT each may be the
+ * message's text. What is certainly a command is shown, the rest is a star (events.md "Never in a record", protocol.md A15). */
+#include <stdio.h>
+
+#include "common/smtp/server_impl.h"
+
+static const char *const mechanisms[] = { "PLAIN",       "LOGIN",   "CRAM-MD5",   "SCRAM-SHA-1",      "SCRAM-SHA-256",
+                                          "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS", "XOAUTH2", "OAUTHBEARER", "EXTERNAL",
+                                          "DIGEST-MD5",  "GSSAPI",  "NTLM",       "ANONYMOUS" };
+
+static struct span mask_auth(const struct smtp_command *cmd, const char **verb_name)
+{
+    if (cmd->verb != SMTP_VERB_AUTH || cmd->fault != SMTP_LINE_OK) {
+        *verb_name = "?";
+        return SPAN_LIT("*");
+    }
+    if (cmd->arg.n == 0)
+        return cmd->line;
+    size_t n = 0;
+    while (n < cmd->arg.n && !span_is_blank(cmd->arg.p[n]))
+        n++;
+    struct span mechanism = span_head(cmd->arg, n);
+    for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++) {
+        if (!span_eq_nocase(mechanism, span_str(mechanisms[i])))
+            continue;
+        static _Thread_local char text[64];
+        int len = snprintf(text, sizeof(text), n < cmd->arg.n ? "AUTH %s *" : "AUTH %s", mechanisms[i]);
+        return span_of(text, (size_t)len);
+    }
+    return SPAN_LIT("AUTH *");
+}
+
+static bool mail_is_well_formed(struct span arg)
+{
+    struct smtp_path path;
+    if (!span_begins_nocase(arg, SPAN_LIT("FROM:")))
+        return false;
+    arg = span_skip(arg, 5);
+    return smtp_path_parse(&path, &arg, SMTP_REVERSE_PATH) == SMTP_PATH_OK && path.strict;
+}
+
+/* A line that ends the suspicion that message text is coming in as commands. */
+static bool is_well_formed(const struct smtp_command *cmd)
+{
+    if (cmd->fault != SMTP_LINE_OK)
+        return false;
+    if (cmd->verb == SMTP_VERB_RSET || cmd->verb == SMTP_VERB_QUIT)
+        return cmd->arg.n == 0;
+    if (cmd->verb == SMTP_VERB_EHLO || cmd->verb == SMTP_VERB_HELO || cmd->verb == SMTP_VERB_LHLO)
+        return smtp_helo_valid(cmd->arg) && memchr(cmd->arg.p, ' ', cmd->arg.n) == NULL;
+    return cmd->verb == SMTP_VERB_MAIL && mail_is_well_formed(cmd->arg);
+}
+
+struct span smtp_server_mask(struct smtp_server *s, const struct smtp_command *cmd, const char **verb_name)
+{
+    *verb_name = smtp_verb_name(cmd->verb);
+    if (UNLIKELY(smtp_line_is_auth(cmd->line))) {
+        s->auth_seen = true;
+        return mask_auth(cmd, verb_name);
+    }
+    if (UNLIKELY(s->masked)) {
+        if (!is_well_formed(cmd))
+            return SPAN_LIT("*");
+        s->masked = false;
+    }
+    if (s->auth_seen && cmd->verb == SMTP_VERB_UNKNOWN)
+        return SPAN_LIT("*");
+    return cmd->line;
+}

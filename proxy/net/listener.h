@@ -1,0 +1,50 @@
+/* Listening sockets. They belong to the process and outlive reloads; each worker watches its own (SO_REUSEPORT), or all
+ * share one where the kernel knows no groups (unix sockets). */
+#ifndef PROXY_NET_LISTENER_H
+#define PROXY_NET_LISTENER_H
+
+#include <ev.h>
+#include <stdatomic.h>
+
+#include "common/netaddr.h"
+#include "proxy/net/timer.h"
+#include "proxy/settings.h"
+
+struct listener {
+    char *address; /* as configured */
+    char *path;    /* of a unix socket; unlinked at close */
+    struct netaddr bound;
+    int *fd; /* one a worker, or the same in all */
+    unsigned fds;
+    bool shared;
+    atomic_uint connections;
+};
+
+/* Opens one; NULL with a text in why (size bytes) on failure. */
+struct listener *listener_open(const struct listener_settings *ls, unsigned workers, char *why, size_t size);
+void listener_close(struct listener **l);
+
+struct worker;
+/* What accept() brought. */
+struct accepted {
+    struct listener *listener;
+    struct settings *settings; /* of the worker, not counted for this */
+    const struct listener_settings *set;
+    int fd;
+    struct netaddr peer, local;
+};
+
+/* One worker's watch on one listener. */
+struct listener_watch {
+    ev_io io;
+    struct worker *w;
+    struct listener *listener;
+    unsigned index;     /* in settings->listener */
+    bool any_address;   /* bound to the wildcard: the local address is asked of each connection */
+    struct timer retry; /* accept() failed for want of descriptors or memory: try again soon */
+};
+void listener_watch_start(struct listener_watch *lw, struct worker *w, struct listener *l, unsigned index);
+void listener_watch_stop(struct listener_watch *lw);
+void listener_watch_pause(struct listener_watch *lw, bool on);
+
+#endif

@@ -1,0 +1,63 @@
+/* A connection: a socket, what was read and not yet used, what is to be written. Four events; writing is batched and
+ * leaves before the loop sleeps. Interest in reading and writing is set in one place.
+ *
+ * The owner may drop the stream in any of its events; stream_close() never calls back. */
+#ifndef PROXY_NET_STREAM_H
+#define PROXY_NET_STREAM_H
+
+#include <ev.h>
+
+#include "common/netaddr.h"
+#include "proxy/net/loop.h"
+
+struct stream;
+struct stream_ops {
+    /* New bytes in `in`, or eof is set. */
+    void (*readable)(void *owner);
+    /* Bytes had had to wait, and now STREAM_LOW or fewer are unsent. */
+    void (*drained)(void *owner);
+    /* It can't be used any more: err is an errno. Not called for eof. */
+    void (*broken)(void *owner, int err);
+};
+
+enum { STREAM_HIGH = 65536, STREAM_LOW = 16384 };
+
+struct stream {
+    ev_io io;
+    struct loop *loop;
+    int fd; /* -1: closed */
+    const struct stream_ops *ops;
+    void *owner;
+    struct buf in, out;
+    struct list dirty;
+    uint64_t bytes_in, bytes_out;
+    bool reading; /* the owner wants bytes */
+    bool eof;     /* the peer has ended its side */
+    bool waiting; /* the socket takes no more for now */
+    bool slow;    /* bytes had to wait and the owner was not told yet that they left */
+    bool connecting;
+    int error; /* of a write that failed; told at the next flush */
+};
+
+/* Takes the socket, which must not block. connecting: its connect() is under way. */
+void stream_open(struct stream *s, struct loop *loop, int fd, bool connecting, const struct stream_ops *ops,
+                 void *owner);
+/* Starts or stops reading. */
+void stream_read(struct stream *s, bool on);
+/* Where to append what is to be written; stream_wrote() must follow. */
+static inline struct buf *stream_out(struct stream *s) { return &s->out; }
+void stream_wrote(struct stream *s);
+/* Writes these pieces now if nothing waits before them, straight from where they are; what does not leave is copied. */
+void stream_write_pieces(struct stream *s, const struct span *pieces, unsigned count);
+/* Writes what waits. The owner's `drained` or `broken` may be called. */
+void stream_flush(struct stream *s);
+static inline size_t stream_unsent(const struct stream *s) { return buf_len(&s->out); }
+static inline bool stream_is_open(const struct stream *s) { return s->fd >= 0; }
+/* No more is written: FIN after what waits has left (the caller flushes first). */
+void stream_shutdown(struct stream *s);
+/* Closes at once and forgets what is unsent. */
+void stream_close(struct stream *s);
+/* The same with a RST. */
+void stream_abort(struct stream *s);
+
+#endif

@@ -1,0 +1,414 @@
+/* Input is worked off in client_run(), which goes on until the engine wants bytes, a reply, or the end; then the
+ * deadline and the interest in reading are set, in one place. */
+#include "proxy/relay/client.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "proxy/worker.h"
+
+enum { LINGER_WAIT = 2 * USEC_PER_SEC, LINGER_BYTES = 65536, INPUT_MAX = 65536, DATA_STALL = 1024 };
+
+static void on_readable(void *owner);
+static void on_drained(void *owner);
+static void on_broken(void *owner, int err);
+static void on_timer(struct timer *t);
+static const struct stream_ops stream_ops = { .readable = on_readable, .drained = on_drained, .broken = on_broken };
+
+static enum close_reason reason_of(enum smtp_close reason)
+{
+    switch (reason) {
+    case SMTP_CLOSE_NONE:
+        return CLOSE_NONE;
+    case SMTP_CLOSE_QUIT:
+        return CLOSE_QUIT;
+    case SMTP_CLOSE_PROTOCOL:
+        return CLOSE_PROTOCOL;
+    case SMTP_CLOSE_LIMIT:
+        return CLOSE_LIMIT;
+    case SMTP_CLOSE_UPSTREAM:
+        return CLOSE_UPSTREAM;
+    case SMTP_CLOSE_SHUTDOWN:
+        return CLOSE_SHUTDOWN;
+    case SMTP_CLOSE_TIMEOUT:
+        return CLOSE_TIMEOUT;
+    }
+    return CLOSE_NONE;
+}
+
+static void set_timer(struct client *c, enum client_wait wait, usec_t duration)
+{
+    c->wait = wait;
+    loop_timer(c->loop, &c->timer, duration);
+}
+
+static void clear_timer(struct client *c)
+{
+    c->wait = WAIT_NONE;
+    timer_clear(&c->timer);
+}
+
+void client_open(struct client *c, struct loop *loop, int fd, struct trace *trace, const struct trace_peer *peer,
+                 const struct listener_settings *set, const struct smtp_server_config *config,
+                 const struct smtp_server_ops *smtp_ops, const struct client_ops *ops, void *owner)
+{
+    *c = (struct client){ .loop = loop, .trace = trace, .set = set, .ops = ops, .owner = owner, .peer = *peer };
+    c->totals.opened = loop->mono;
+    list_init(&c->blocked);
+    timer_init(&c->timer, on_timer);
+    smtp_server_init(&c->smtp, config, smtp_ops, owner, &loop->pool);
+    stream_open(&c->stream, loop, fd, false, &stream_ops, c);
+    trace_connection(trace, &c->peer);
+}
+
+static void write_line(struct client *c, const char *text)
+{
+    buf_append(stream_out(&c->stream), text, strlen(text));
+    stream_wrote(&c->stream);
+}
+
+static void say_greeting(struct client *c)
+{
+    char line[600];
+    const struct server_settings *s = &c->set->server;
+    const char *blank = s->banner[0] != '\0' ? " " : "";
+    int n = snprintf(line, sizeof(line), "220 %s ESMTP%s%s\r\n", s->hostname, blank, s->banner);
+    if (n < 0 || (size_t)n >= sizeof(line))
+        memcpy(line + sizeof(line) - 3, "\r\n", 3);
+    c->phase = CLIENT_OPEN;
+    write_line(c, line);
+    struct smtp_reply reply = smtp_reply_read(span_str(line));
+    trace_reply(c->trace, SIDE_CLIENT, 0, &reply, c->loop->mono - c->totals.opened);
+}
+
+void client_greet(struct client *c)
+{
+    if (c->phase != CLIENT_HELD)
+        return;
+    if (c->set->server.greet_delay > 0) {
+        c->phase = CLIENT_DELAY;
+        set_timer(c, WAIT_OTHER, c->set->server.greet_delay);
+        return;
+    }
+    say_greeting(c);
+    client_run(c);
+}
+
+/* The end of the connection. */
+static void finish(struct client *c)
+{
+    if (c->phase == CLIENT_GONE)
+        return;
+    c->phase = CLIENT_GONE;
+    clear_timer(c);
+    list_remove(&c->blocked);
+    c->totals.bytes_in = c->stream.bytes_in;
+    c->totals.bytes_out = c->stream.bytes_out;
+    c->totals.commands = c->smtp.commands;
+    c->totals.errors = c->smtp.errors;
+    stream_close(&c->stream);
+    trace_close(c->trace, &c->peer, &c->totals, c->reason);
+    c->ops->closed(c->owner);
+}
+
+/* The end of the dialogue. What was said still leaves; then FIN; then input is thrown away, or it would turn into a RST
+ * and the reply be lost. */
+static void leave(struct client *c, enum close_reason reason)
+{
+    if (c->phase >= CLIENT_LINGER)
+        return;
+    c->reason = reason;
+    bool ended = c->lost || c->stream.eof;
+    c->phase = CLIENT_LINGER;
+    list_remove(&c->blocked);
+    clear_timer(c);
+    c->ops->gone(c->owner, reason);
+    if (c->phase != CLIENT_LINGER)
+        return;
+    stream_flush(&c->stream);
+    if (c->phase != CLIENT_LINGER)
+        return;
+    if (ended && (c->lost || stream_unsent(&c->stream) == 0)) {
+        finish(c);
+        return;
+    }
+    if (!buf_empty(&c->stream.in))
+        buf_consume(&c->stream.in, buf_len(&c->stream.in));
+    if (stream_unsent(&c->stream) == 0)
+        stream_shutdown(&c->stream);
+    stream_read(&c->stream, true);
+    set_timer(c, WAIT_OTHER, LINGER_WAIT);
+}
+
+void client_refuse(struct client *c, const struct smtp_reply *reply, enum close_reason reason)
+{
+    buf_append_span(stream_out(&c->stream), reply->wire);
+    stream_wrote(&c->stream);
+    c->smtp.errors++;
+    trace_reply(c->trace, SIDE_CLIENT, 0, reply, c->loop->mono - c->totals.opened);
+    leave(c, reason);
+}
+
+void client_bye(struct client *c, const struct smtp_reply *reply, enum close_reason reason)
+{
+    if (c->phase >= CLIENT_LINGER)
+        return;
+    if (c->phase != CLIENT_OPEN) {
+        client_refuse(c, reply, reason);
+        return;
+    }
+    smtp_server_close(&c->smtp, reply, SMTP_CLOSE_NONE);
+    leave(c, reason);
+}
+
+void client_end(struct client *c, enum close_reason reason)
+{
+    c->smtp.state = SMTP_SERVER_CLOSED;
+    leave(c, reason);
+}
+
+void client_kill(struct client *c, enum close_reason reason)
+{
+    c->lost = true;
+    leave(c, reason);
+    finish(c);
+}
+
+void client_free(struct client *c) { smtp_server_free(&c->smtp); }
+
+void client_log_command(struct client *c, unsigned txn, const char *verb_name, struct span line)
+{
+    trace_command(c->trace, SIDE_CLIENT, txn, verb_name, line);
+}
+
+void client_send_reply(struct client *c, unsigned txn, const struct smtp_reply *reply, usec_t since)
+{
+    if (stream_is_open(&c->stream)) {
+        buf_append_span(stream_out(&c->stream), reply->wire);
+        stream_wrote(&c->stream);
+    }
+    trace_reply(c->trace, SIDE_CLIENT, txn, reply, since > 0 ? c->loop->mono - since : 0);
+}
+
+/* A peer that has sent FIN may have closed wholly: then our bytes bring a RST, or are never acknowledged. */
+static bool half_closed_peer_took_it(const struct client *c)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+    if (getsockopt(c->stream.fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return true;
+    return info.tcpi_state != TCP_CLOSE && info.tcpi_unacked == 0;
+}
+
+bool client_is_there(struct client *c)
+{
+    if (c->lost || !stream_is_open(&c->stream))
+        return false;
+    if (!c->stream.eof)
+        return true;
+    stream_flush(&c->stream);
+    return stream_is_open(&c->stream) && !c->lost && half_closed_peer_took_it(c);
+}
+
+/* Whether the log lets this session go on; a blocked one waits in the worker's list. */
+static bool log_has_room(struct client *c)
+{
+    enum log_state state = logger_state(c->trace->log);
+    c->smtp.tempfail = state == LOG_TEMPFAIL;
+    if (state != LOG_BLOCKED)
+        return true;
+    if (list_empty(&c->blocked))
+        worker_wait_for_log(CONTAINER_OF(c->loop, struct worker, loop), &c->blocked);
+    return false;
+}
+
+static void arm_command(struct client *c)
+{
+    if (c->wait == WAIT_COMMAND && c->wait_mark == c->smtp.commands)
+        return;
+    c->wait_mark = c->smtp.commands;
+    set_timer(c, WAIT_COMMAND, c->set->timeouts.command);
+}
+
+/* A pause of `data`, or under 1 KiB in that time, is a stall (protocol.md I). False: it is one. */
+static bool arm_data(struct client *c)
+{
+    usec_t window = c->set->timeouts.data;
+    if (c->wait != WAIT_DATA || c->loop->mono - c->data_began >= window) {
+        if (c->wait == WAIT_DATA && c->stream.bytes_in - c->data_mark < DATA_STALL)
+            return false;
+        c->data_began = c->loop->mono;
+        c->data_mark = c->stream.bytes_in;
+    }
+    set_timer(c, WAIT_DATA, window);
+    return true;
+}
+
+/* The deadline for what is awaited from the client; nothing is awaited while a reply is due from the backend. */
+static bool arm(struct client *c, bool held)
+{
+    bool body = c->smtp.state == SMTP_SERVER_BODY || c->smtp.state == SMTP_SERVER_SKIP_CHUNK;
+    if (held || c->paused || (!smtp_server_idle(&c->smtp) && !body))
+        clear_timer(c);
+    else if (body)
+        return arm_data(c);
+    else
+        arm_command(c);
+    return true;
+}
+
+static enum smtp_server_want work(struct client *c, bool *held)
+{
+    enum smtp_server_want want = SMTP_WANT_INPUT;
+    *held = false;
+    while (c->phase == CLIENT_OPEN && !c->paused && stream_unsent(&c->stream) <= STREAM_HIGH) {
+        *held = !log_has_room(c);
+        if (*held)
+            break;
+        size_t used = smtp_server_step(&c->smtp, buf_span(&c->stream.in), c->loop->mono, &want);
+        if (c->phase != CLIENT_OPEN)
+            break;
+        if (used > 0)
+            buf_consume(&c->stream.in, used);
+        if (want != SMTP_WANT_STEP)
+            break;
+    }
+    return want;
+}
+
+/* What follows from where the engine came to rest. */
+static void settle(struct client *c, enum smtp_server_want want, bool held)
+{
+    if (want == SMTP_WANT_CLOSE || c->smtp.state == SMTP_SERVER_CLOSED) {
+        leave(c, reason_of(c->smtp.close_reason));
+        return;
+    }
+    if (c->stream.eof && want == SMTP_WANT_INPUT && !held && !c->paused && stream_unsent(&c->stream) <= STREAM_HIGH) {
+        bool idle = smtp_server_idle(&c->smtp) || c->smtp.state != SMTP_SERVER_COMMANDS;
+        if (idle) {
+            leave(c, CLOSE_GONE);
+            return;
+        }
+    }
+    if (!arm(c, held)) {
+        client_bye(c, smtp_reply_own(SMTP_OWN_IDLE), CLOSE_TIMEOUT);
+        return;
+    }
+    stream_read(&c->stream,
+                !held && !c->paused && buf_len(&c->stream.in) < INPUT_MAX && stream_unsent(&c->stream) <= STREAM_HIGH);
+}
+
+void client_run(struct client *c)
+{
+    if (c->running) {
+        c->again = true;
+        return;
+    }
+    c->running = true;
+    do {
+        c->again = false;
+        if (c->phase != CLIENT_OPEN)
+            break;
+        bool held;
+        enum smtp_server_want want = work(c, &held);
+        if (c->phase == CLIENT_OPEN)
+            settle(c, want, held);
+    } while (c->again);
+    c->running = false;
+}
+
+void client_pause(struct client *c, bool on)
+{
+    if (c->paused == on)
+        return;
+    c->paused = on;
+    if (!on)
+        client_run(c);
+}
+
+static void early_talk(struct client *c)
+{
+    trace_error(c->trace, SIDE_CLIENT, 0, ERR_EARLY_TALKER, NULL, NULL, NULL);
+    client_refuse(c, smtp_reply_own(SMTP_OWN_EARLY_TALKER), CLOSE_PROTOCOL);
+}
+
+static void throw_away(struct client *c)
+{
+    c->drained += buf_len(&c->stream.in);
+    if (!buf_empty(&c->stream.in))
+        buf_consume(&c->stream.in, buf_len(&c->stream.in));
+    if (c->stream.eof || c->drained > LINGER_BYTES)
+        finish(c);
+}
+
+static void on_readable(void *owner)
+{
+    struct client *c = owner;
+    switch (c->phase) {
+    case CLIENT_HELD:
+        if (c->stream.eof)
+            leave(c, CLOSE_GONE);
+        else if (buf_len(&c->stream.in) >= INPUT_MAX)
+            stream_read(&c->stream, false);
+        break;
+    case CLIENT_DELAY:
+        if (c->stream.eof)
+            leave(c, CLOSE_GONE);
+        else
+            early_talk(c);
+        break;
+    case CLIENT_OPEN:
+        client_run(c);
+        break;
+    case CLIENT_LINGER:
+        throw_away(c);
+        break;
+    case CLIENT_GONE:
+        break;
+    }
+}
+
+static void on_drained(void *owner)
+{
+    struct client *c = owner;
+    if (c->phase != CLIENT_LINGER)
+        client_run(c);
+    else if (stream_unsent(&c->stream) == 0 && c->stream.eof)
+        finish(c);
+    else if (stream_unsent(&c->stream) == 0)
+        stream_shutdown(&c->stream);
+}
+
+static void on_broken(void *owner, int err)
+{
+    struct client *c = owner;
+    (void)err;
+    c->lost = true;
+    if (c->phase == CLIENT_LINGER)
+        finish(c);
+    else
+        leave(c, CLOSE_GONE);
+}
+
+static void on_timer(struct timer *t)
+{
+    struct client *c = CONTAINER_OF(t, struct client, timer);
+    switch (c->phase) {
+    case CLIENT_DELAY:
+        say_greeting(c);
+        client_run(c);
+        break;
+    case CLIENT_OPEN:
+        client_bye(c, smtp_reply_own(SMTP_OWN_IDLE), CLOSE_TIMEOUT);
+        break;
+    case CLIENT_LINGER:
+        finish(c);
+        break;
+    case CLIENT_HELD:
+    case CLIENT_GONE:
+        break;
+    }
+}

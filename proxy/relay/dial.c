@@ -1,0 +1,273 @@
+/* One attempt at a time. Invariants: `u` is set while an attempt is under way, `query` while a name is; after end()
+ * neither is, and nothing calls the owner. */
+#include "proxy/relay/dial.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/net/dns.h"
+#include "proxy/relay/balance.h"
+#include "proxy/worker.h"
+
+enum { ADDRESSES_MAX = 8 };
+
+struct dial {
+    struct grave grave;
+    struct worker *w;
+    const struct trace *trace;
+    const struct upstream_settings *set;
+    const struct dial_ops *ops;
+    void *owner;
+    struct timer deadline, soon; /* `soon` carries on where something failed at once */
+    struct upstream *u;
+    struct dns_query *query;
+    struct netaddr addr[ADDRESSES_MAX];
+    size_t addrs, next_addr; /* of the server at order[pos] */
+    size_t pos;
+    unsigned attempts, skipped_busy;
+    bool ended;
+    char *greeting; /* the last refusal at the greeting, whole reply */
+    size_t order[];
+};
+
+static void on_ready(void *owner, const struct smtp_reply *ehlo);
+static void on_lost(void *owner, const struct upstream_loss *loss);
+static void on_settled(void *owner) { (void)owner; }
+static const struct upstream_ops attempt_ops = { .ready = on_ready, .lost = on_lost, .settled = on_settled };
+
+static void next(struct dial *d);
+
+static const struct upstream_server *server_now(const struct dial *d) { return &d->set->server[d->order[d->pos]]; }
+
+static struct balance_server *health_now(const struct dial *d)
+{
+    return balance_find(d->w->balance, server_now(d)->text);
+}
+
+static void free_dial(struct grave *g)
+{
+    struct dial *d = CONTAINER_OF(g, struct dial, grave);
+    free(d->greeting);
+    free(d);
+}
+
+static void end(struct dial *d)
+{
+    d->ended = true;
+    timer_clear(&d->deadline);
+    timer_clear(&d->soon);
+    dns_cancel(&d->query);
+    upstream_drop(&d->u, CLOSE_UPSTREAM);
+    loop_bury(&d->w->loop, &d->grave, free_dial);
+}
+
+static void fail(struct dial *d)
+{
+    if (d->ended)
+        return;
+    struct smtp_reply greeting = { 0 };
+    if (d->greeting != NULL)
+        greeting = smtp_reply_read(span_str(d->greeting));
+    bool busy = d->attempts == 0 && d->skipped_busy > 0;
+    end(d);
+    d->ops->failed(d->owner, d->greeting ? &greeting : NULL, busy);
+}
+
+static void note_failure(struct dial *d, enum record_error err, const char *stage, const char *detail)
+{
+    balance_failed(health_now(d), d->set, d->w->loop.mono);
+    trace_error(d->trace, SIDE_UPSTREAM, 0, err, stage, server_now(d)->text, detail);
+}
+
+static void next_server(struct dial *d)
+{
+    d->pos++;
+    d->addrs = d->next_addr = 0;
+    next(d);
+}
+
+static void on_ready(void *owner, const struct smtp_reply *ehlo)
+{
+    struct dial *d = owner;
+    struct upstream *u = d->u;
+    balance_succeeded(health_now(d));
+    d->u = NULL;
+    end(d);
+    d->ops->done(d->owner, u, d->order[d->pos], ehlo, d->attempts);
+}
+
+static const char *stage_of(const struct dial *d)
+{
+    if (!d->u->connected)
+        return "connect";
+    return d->u->totals.commands == 0 ? "greeting" : "ehlo";
+}
+
+static void on_lost(void *owner, const struct upstream_loss *loss)
+{
+    struct dial *d = owner;
+    char text[512] = "";
+    const char *stage = stage_of(d);
+    d->u = NULL;
+    if (loss->reply != NULL) {
+        struct span line = span_head(loss->reply->wire, sizeof(text) - 1);
+        const char *cr = memchr(line.p, '\r', line.n);
+        memcpy(text, line.p, cr ? (size_t)(cr - line.p) : line.n);
+        if (loss->err == ERR_UPSTREAM_GREETING && loss->reply->code >= 400) {
+            free(d->greeting);
+            d->greeting = strndup(loss->reply->wire.p, loss->reply->wire.n);
+        }
+    } else if (loss->sys != 0) {
+        strncpy(text, strerror(loss->sys), sizeof(text) - 1);
+    }
+    note_failure(d, loss->err, stage, text[0] != '\0' ? text : NULL);
+    if (d->next_addr < d->addrs)
+        next(d);
+    else
+        next_server(d);
+}
+
+static const char *name_fault(enum dns_result result)
+{
+    return result == DNS_NONE ? "the name has no address" : "the name can't be looked up now";
+}
+
+/* False: there are none. */
+static bool take_addresses(struct dial *d, const struct dns_answer *answer)
+{
+    if (answer->result != DNS_FOUND || answer->count == 0) {
+        note_failure(d, ERR_UPSTREAM_NAME, "connect", name_fault(answer->result));
+        return false;
+    }
+    d->addrs = min_size(answer->count, ADDRESSES_MAX);
+    for (size_t i = 0; i < d->addrs; i++) {
+        d->addr[i] = answer->addr[i];
+        d->addr[i].port = server_now(d)->at.addr.port;
+    }
+    return true;
+}
+
+static void on_names(void *arg, const struct dns_answer *answer)
+{
+    struct dial *d = arg;
+    d->query = NULL;
+    if (take_addresses(d, answer))
+        next(d);
+    else
+        next_server(d);
+}
+
+/* Goes on with the next server when the loop comes round. */
+static void skip_server(struct dial *d)
+{
+    d->pos++;
+    d->addrs = d->next_addr = 0;
+    loop_timer(&d->w->loop, &d->soon, 0);
+}
+
+/* True: the addresses of the server are known now. */
+static bool find_addresses(struct dial *d)
+{
+    const struct endpoint *at = &server_now(d)->at;
+    if (d->addrs > 0)
+        return true;
+    d->next_addr = 0;
+    if (at->kind != ENDPOINT_NAME) {
+        d->addr[0] = at->addr;
+        d->addrs = 1;
+        return true;
+    }
+    struct dns_answer now;
+    d->query = dns_resolve(d->w->dns, at->host, d->set->timeouts.connect, &now, on_names, d);
+    if (d->query != NULL)
+        return false;
+    if (take_addresses(d, &now))
+        return true;
+    skip_server(d);
+    return false;
+}
+
+static bool server_is_full(struct dial *d)
+{
+    unsigned most = d->set->max_connections;
+    return most > 0 && atomic_load(&health_now(d)->open) >= most;
+}
+
+static void attempt(struct dial *d)
+{
+    const struct upstream_server *server = server_now(d);
+    d->attempts++;
+    d->u = upstream_open(&d->w->loop, d->trace, d->set, server->text, &server->at, &d->addr[d->next_addr++],
+                         &attempt_ops, d);
+    if (d->u == NULL) {
+        note_failure(d, ERR_UPSTREAM_CONNECT, "connect", strerror(errno));
+        if (d->next_addr >= d->addrs)
+            skip_server(d);
+        else
+            loop_timer(&d->w->loop, &d->soon, 0);
+        return;
+    }
+    d->u->count = &health_now(d)->open;
+    atomic_fetch_add(d->u->count, 1);
+    d->u->freed = d->ops->freed;
+    d->u->freed_arg = d->owner;
+    d->ops->opened(d->owner);
+}
+
+static void next(struct dial *d)
+{
+    while (d->pos < d->set->servers && server_is_full(d)) {
+        d->pos++;
+        d->skipped_busy++;
+    }
+    if (d->pos == d->set->servers)
+        loop_timer(&d->w->loop, &d->soon, 0);
+    else if (find_addresses(d))
+        attempt(d);
+}
+
+static void on_soon(struct timer *t)
+{
+    struct dial *d = CONTAINER_OF(t, struct dial, soon);
+    if (d->pos >= d->set->servers)
+        fail(d);
+    else
+        next(d);
+}
+
+static void on_deadline(struct timer *t)
+{
+    struct dial *d = CONTAINER_OF(t, struct dial, deadline);
+    if (d->u != NULL)
+        note_failure(d, d->u->connected ? ERR_UPSTREAM_TIMEOUT : ERR_UPSTREAM_CONNECT, stage_of(d),
+                     "not ready within upstream.timeouts.prepare");
+    fail(d);
+}
+
+struct dial *dial_start(struct worker *w, const struct trace *trace, const struct upstream_settings *set, size_t skip,
+                        const struct dial_ops *ops, void *owner)
+{
+    struct dial *d = calloc(1, sizeof(*d) + set->servers * sizeof(d->order[0]));
+    if (d == NULL)
+        abort();
+    d->w = w;
+    d->trace = trace;
+    d->set = set;
+    d->ops = ops;
+    d->owner = owner;
+    timer_init(&d->deadline, on_deadline);
+    timer_init(&d->soon, on_soon);
+    balance_order(w->balance, set, skip, w->loop.mono, d->order);
+    loop_timer(&w->loop, &d->deadline, set->timeouts.prepare);
+    next(d);
+    return d;
+}
+
+void dial_cancel(struct dial **dp)
+{
+    struct dial *d = *dp;
+    *dp = NULL;
+    if (d != NULL && !d->ended)
+        end(d);
+}

@@ -1,0 +1,132 @@
+/* An MTA says the same EHLO to everybody, so a handful of cached offers serves all sessions. */
+#include "proxy/relay/offer.h"
+
+#include <stdlib.h>
+
+#include "common/buf.h"
+
+smtp_cap_set offer_built_in(void)
+{
+    return SMTP_CAP_BIT(PIPELINING) | SMTP_CAP_BIT(SIZE) | SMTP_CAP_BIT(8BITMIME) | SMTP_CAP_BIT(SMTPUTF8) |
+           SMTP_CAP_BIT(DSN) | SMTP_CAP_BIT(ETRN) | SMTP_CAP_BIT(LIMITS) | SMTP_CAP_BIT(ENHANCEDSTATUSCODES);
+}
+
+struct offer *offer_ref(struct offer *o)
+{
+    o->refs++;
+    return o;
+}
+
+void offer_unref(struct offer **op)
+{
+    struct offer *o = *op;
+    *op = NULL;
+    if (o == NULL || --o->refs > 0)
+        return;
+    free((void *)(uintptr_t)o->key.p);
+    free(o->lines);
+    free(o);
+}
+
+void offer_cache_free(struct offer_cache *cache)
+{
+    for (unsigned i = 0; i < OFFER_CACHE; i++)
+        offer_unref(&cache->slot[i]);
+}
+
+/* The keyword lines of an EHLO reply; a HELO reply has none. */
+static struct span keyword_lines(const struct smtp_reply *ehlo)
+{
+    const char *nl = memchr(ehlo->wire.p, '\n', ehlo->wire.n);
+    return nl ? span_skip(ehlo->wire, (size_t)(nl - ehlo->wire.p) + 1) : SPAN_NONE;
+}
+
+/* Received is added where the upstream is not told of the client; its SIZE must have room for it (H8). */
+enum { RECEIVED_ROOM = 2048 };
+
+static smtp_cap_set disabled_caps(const struct server_settings *server)
+{
+    smtp_cap_set set = 0;
+    for (unsigned verb = 0; verb < SMTP_VERB_COUNT; verb++) {
+        enum smtp_cap cap = smtp_cap_find(span_str(smtp_verb_name((enum smtp_verb)verb)));
+        if ((server->disabled_commands >> verb & 1) && cap != SMTP_CAP_COUNT)
+            set |= (smtp_cap_set)1 << cap;
+    }
+    return set;
+}
+
+static void set_rules(struct smtp_offer_rules *rules, const struct listener_settings *ls)
+{
+    *rules = (struct smtp_offer_rules){
+        .forbidden = ~offer_built_in() | disabled_caps(&ls->server),
+        .hidden = ls->server.hide_extensions,
+        .max_message_size = ls->server.max_message_size,
+        .max_recipients = ls->limits.max_recipients,
+        .size_reserve = ls->server.received_header == RECEIVED_OFF ? 0 : RECEIVED_ROOM,
+    };
+}
+
+static void print_line(void *arg, struct span text)
+{
+    struct buf *out = arg;
+    buf_append(out, "250-", 4);
+    buf_append_span(out, text);
+    buf_append(out, "\r\n", 2);
+}
+
+/* Turns the last line's "250-" into "250 ". */
+static void print_lines(struct offer *o)
+{
+    struct buf out;
+    buf_init(&out, NULL);
+    smtp_caps_print(&o->caps, o->rules.hidden, print_line, &out);
+    o->lines_len = buf_len(&out);
+    o->lines = malloc(o->lines_len + 1);
+    if (o->lines == NULL)
+        abort();
+    memcpy(o->lines, buf_span(&out).p ? buf_span(&out).p : "", o->lines_len);
+    buf_free(&out);
+    char *last = o->lines;
+    for (char *p = o->lines; p < o->lines + o->lines_len; p++) {
+        if (p == o->lines || p[-1] == '\n')
+            last = p;
+    }
+    if (o->lines_len > 0)
+        last[3] = ' ';
+}
+
+static struct offer *offer_new(const struct listener_settings *ls, const struct smtp_reply *ehlo, struct span key)
+{
+    struct offer *o = calloc(1, sizeof(*o));
+    char *copy = malloc(key.n + 1);
+    if (o == NULL || copy == NULL)
+        abort();
+    memcpy(copy, key.p ? key.p : "", key.n);
+    o->refs = 1;
+    o->key = span_of(copy, key.n);
+    o->of = ls;
+    size_t pos = 0;
+    struct span line;
+    for (unsigned i = 0; smtp_reply_line(ehlo, &pos, false, &line); i++) {
+        if (i > 0)
+            smtp_caps_parse_line(&o->upstream, line);
+    }
+    set_rules(&o->rules, ls);
+    smtp_caps_offer(&o->caps, &o->upstream, &o->rules);
+    print_lines(o);
+    return o;
+}
+
+struct offer *offer_get(struct offer_cache *cache, const struct listener_settings *ls, const struct smtp_reply *ehlo)
+{
+    struct span key = keyword_lines(ehlo);
+    for (unsigned i = 0; i < OFFER_CACHE && cache->slot[i] != NULL; i++) {
+        if (cache->slot[i]->of == ls && span_eq(cache->slot[i]->key, key))
+            return offer_ref(cache->slot[i]);
+    }
+    struct offer *o = offer_new(ls, ehlo, key);
+    offer_unref(&cache->slot[OFFER_CACHE - 1]);
+    memmove(cache->slot + 1, cache->slot, (OFFER_CACHE - 1) * sizeof(cache->slot[0]));
+    cache->slot[0] = offer_ref(o);
+    return o;
+}

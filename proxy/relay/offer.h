@@ -1,0 +1,34 @@
+/* What an upstream's EHLO offered, parsed once for all sessions that got the same words, and what we offer because of
+ * it. */
+#ifndef PROXY_RELAY_OFFER_H
+#define PROXY_RELAY_OFFER_H
+
+#include "common/smtp/caps.h"
+#include "common/smtp/reply.h"
+#include "proxy/settings.h"
+
+/* A counted reference; never changed once made. One thread. */
+struct offer {
+    unsigned refs;
+    struct span key;                    /* the upstream's reply without its first line; owned */
+    const struct listener_settings *of; /* compared as an address only */
+    struct smtp_caps upstream, caps;    /* what it has; what we offer */
+    struct smtp_offer_rules rules;
+    char *lines; /* "250-PIPELINING\r\n250 SIZE\r\n": behind the first line of our reply; owned */
+    size_t lines_len;
+};
+
+enum { OFFER_CACHE = 8 };
+struct offer_cache {
+    struct offer *slot[OFFER_CACHE]; /* the newest first; a reference each */
+};
+
+/* What this build can do; the others are withheld. */
+smtp_cap_set offer_built_in(void);
+/* The offer for a listener whose upstream answered EHLO or HELO with this. The caller has one reference. */
+struct offer *offer_get(struct offer_cache *cache, const struct listener_settings *ls, const struct smtp_reply *ehlo);
+struct offer *offer_ref(struct offer *o);
+void offer_unref(struct offer **o);
+void offer_cache_free(struct offer_cache *cache);
+
+#endif

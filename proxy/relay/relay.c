@@ -1,0 +1,405 @@
+/* A session from accept to end: limits, greeting, the client's name, HELO and what is offered, and when it may be
+ * freed.
+ *
+ * Invariant: a session is freed when the client's socket is closed, nothing is dialled or looked up for it, and the
+ * last of its upstream connections is gone: these use its trace and settings. */
+#include "proxy/relay/relay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proxy/relay/relay_impl.h"
+
+static void relay_helo(void *owner, smtp_slot slot, enum smtp_verb verb, struct span domain);
+static unsigned relay_command(void *owner, enum smtp_verb verb, const char *verb_name, struct span line);
+static void relay_sent(void *owner, enum smtp_verb verb, unsigned tag, const struct smtp_reply *reply, usec_t since);
+
+static const struct smtp_server_ops server_ops = {
+    .helo = relay_helo,
+    .mail = relay_mail,
+    .rcpt = relay_rcpt,
+    .data = relay_data,
+    .body = relay_body,
+    .poisoned = relay_poisoned,
+    .end = relay_end,
+    .abandon = relay_abandon,
+    .pass = relay_pass,
+    .command = relay_command,
+    .sent = relay_sent,
+};
+
+static void on_client_gone(void *owner, enum close_reason reason);
+static void on_client_closed(void *owner);
+static const struct client_ops client_ops = { .gone = on_client_gone, .closed = on_client_closed };
+
+static void on_dialled(void *owner, struct upstream *u, size_t server, const struct smtp_reply *ehlo,
+                       unsigned attempts);
+static void on_dial_failed(void *owner, const struct smtp_reply *greeting, bool busy);
+static void on_upstream_opened(void *owner);
+static void on_upstream_freed(void *owner);
+static const struct dial_ops dial_ops = {
+    .done = on_dialled, .failed = on_dial_failed, .opened = on_upstream_opened, .freed = on_upstream_freed
+};
+
+void relay_reserve(struct session *s, long octets)
+{
+    s->reserved += octets;
+    logger_reserve(s->trace.log, octets);
+}
+
+static void free_session(struct grave *g)
+{
+    struct session *s = CONTAINER_OF(g, struct session, grave);
+    client_free(&s->client);
+    smtp_steps_free(&s->held);
+    offer_unref(&s->offer);
+    free(s->hostname);
+    free(s->helo);
+    settings_unref(&s->settings);
+    free(s);
+}
+
+void session_check_end(struct session *s)
+{
+    if (!s->client_closed || s->dead || s->upstreams > 0 || s->dial != NULL || s->reverse != NULL)
+        return;
+    s->dead = true;
+    worker_session_ended(s->w, &s->node);
+    limits_leave(s->w->limits, s->listener, &s->peer);
+    loop_bury(&s->w->loop, &s->grave, free_session);
+}
+
+static void on_upstream_opened(void *owner)
+{
+    struct session *s = owner;
+    s->upstreams++;
+}
+
+static void on_upstream_freed(void *owner)
+{
+    struct session *s = owner;
+    s->upstreams--;
+    session_check_end(s);
+}
+
+void session_dial(struct session *s, enum dial_purpose purpose, size_t skip)
+{
+    s->purpose = purpose;
+    s->dial_began = s->w->loop.mono;
+    s->dial = dial_start(s->w, &s->trace, &s->set->upstream, skip, &dial_ops, s);
+}
+
+static void print_keyword(void *arg, struct span text)
+{
+    struct buf *out = arg;
+    buf_append_span(out, text);
+    buf_append(out, "\n", 1);
+}
+
+enum { CAPS_LINES_MAX = 64 };
+
+static size_t split_lines(struct span text, struct span *lines)
+{
+    size_t n = 0;
+    while (text.n > 0 && n < CAPS_LINES_MAX) {
+        const char *nl = memchr(text.p, '\n', text.n);
+        lines[n] = span_of(text.p, nl ? (size_t)(nl - text.p) : text.n);
+        text = span_skip(text, lines[n].n + 1);
+        n++;
+    }
+    return n;
+}
+
+struct withheld {
+    struct record *r;
+    unsigned count;
+};
+
+static void add_withheld(void *arg, struct span keyword, const char *reason)
+{
+    struct withheld *w = arg;
+    if (w->count++ >= 24)
+        return;
+    record_open_member(w->r);
+    record_str(w->r, KEY_KEYWORD, keyword);
+    record_cstr(w->r, KEY_REASON, reason);
+    record_close(w->r);
+}
+
+/* The `caps` record: why the client sees what it sees. */
+static void trace_caps(const struct session *s)
+{
+    if (!trace_wants(&s->trace, LEVEL_DEBUG))
+        return;
+    struct buf shown;
+    struct record r;
+    struct span offered[CAPS_LINES_MAX], upstream[CAPS_LINES_MAX];
+    struct withheld withheld = { .r = &r };
+    buf_init(&shown, NULL);
+    smtp_caps_print(&s->offer->caps, s->offer->rules.hidden, print_keyword, &shown);
+    record_begin(&r, TNX_CAPS, s->w->loop.real);
+    record_str(&r, KEY_COMPONENT, s->trace.component);
+    record_cstr(&r, KEY_CID, s->trace.cid);
+    record_cstr(&r, KEY_HOST, s->trace.host);
+    record_strs(&r, KEY_OFFERED, offered, split_lines(buf_span(&shown), offered));
+    record_strs(&r, KEY_UPSTREAM, upstream, split_lines(span_str(s->offer->upstream.raw), upstream));
+    record_open_list(&r, KEY_WITHHELD);
+    smtp_caps_withheld(&s->offer->upstream, &s->offer->caps, &s->offer->rules, add_withheld, &withheld);
+    record_close_list(&r);
+    record_cstr(&r, KEY_MSG, "Extensions offered to the client");
+    trace_emit(&s->trace, &r);
+    buf_free(&shown);
+}
+
+/* Offers are cached for the worker's present settings alone: a cache entry doesn't keep its settings. */
+static void learn_offer(struct session *s, const struct smtp_reply *ehlo)
+{
+    struct offer_cache none = { 0 };
+    bool current = s->settings == s->w->settings;
+    offer_unref(&s->offer);
+    s->offer = offer_get(current ? &s->w->offers : &none, s->set, ehlo);
+    offer_cache_free(&none);
+    trace_caps(s);
+}
+
+static void on_dialled(void *owner, struct upstream *u, size_t server, const struct smtp_reply *ehlo, unsigned attempts)
+{
+    struct session *s = owner;
+    s->dial = NULL;
+    s->dial_took = s->w->loop.mono - s->dial_began;
+    learn_offer(s, ehlo);
+    bool lacks = (s->needs & ~s->offer->caps.set) != 0;
+    if (s->purpose == DIAL_MAIL && lacks) {
+        relay_take_idle_upstream(s, u, server, attempts);
+        relay_no_upstream(s, SMTP_OWN_LACKS_EXTENSION);
+        return;
+    }
+    relay_take_upstream(s, u, server, attempts);
+    if (s->purpose == DIAL_GREETING)
+        client_greet(&s->client);
+    relay_answer_helo(s);
+}
+
+static void on_dial_failed(void *owner, const struct smtp_reply *greeting, bool busy)
+{
+    struct session *s = owner;
+    s->dial = NULL;
+    const struct smtp_reply *own = smtp_reply_own(busy ? SMTP_OWN_TOO_MANY_CONNECTIONS : SMTP_OWN_UPSTREAM_UNREACHABLE);
+    switch (s->purpose) {
+    case DIAL_GREETING:
+        client_bye(&s->client, greeting != NULL ? greeting : own, CLOSE_UPSTREAM);
+        break;
+    case DIAL_HELO:
+        client_bye(&s->client, own, CLOSE_UPSTREAM);
+        break;
+    case DIAL_MAIL:
+        relay_no_upstream(s, s->retried ? SMTP_OWN_UPSTREAM_LOST : SMTP_OWN_RECONNECT_FAILED);
+        break;
+    }
+    session_check_end(s);
+}
+
+/* helo_response with {hostname} and {client} replaced. */
+static void print_helo_text(const struct session *s, struct buf *out)
+{
+    for (const char *p = s->set->server.helo_response; *p != '\0';) {
+        if (strncmp(p, "{hostname}", 10) == 0) {
+            buf_append_span(out, span_str(s->set->server.hostname));
+            p += 10;
+        } else if (strncmp(p, "{client}", 8) == 0) {
+            if (s->hostname != NULL)
+                buf_append_span(out, span_str(s->hostname));
+            else
+                buf_printf(out, "[%s]", s->trace.host);
+            p += 8;
+        } else {
+            buf_append(out, p++, 1);
+        }
+    }
+}
+
+void relay_answer_helo(struct session *s)
+{
+    if (!s->helo_open || s->dial != NULL || s->reverse != NULL || s->offer == NULL)
+        return;
+    s->helo_open = false;
+    struct buf text;
+    buf_init(&text, &s->w->loop.pool);
+    bool keywords = s->helo_verb != SMTP_VERB_HELO && s->offer->lines_len > 0;
+    buf_append(&text, keywords ? "250-" : "250 ", 4);
+    print_helo_text(s, &text);
+    buf_append(&text, "\r\n", 2);
+    if (keywords)
+        buf_append(&text, s->offer->lines, s->offer->lines_len);
+    struct smtp_reply reply = smtp_reply_read(buf_span(&text));
+    smtp_server_offer(&s->client.smtp, &s->offer->caps);
+    smtp_server_reply(&s->client.smtp, s->helo_slot, &reply);
+    buf_free(&text);
+    client_run(&s->client);
+}
+
+static void relay_helo(void *owner, smtp_slot slot, enum smtp_verb verb, struct span domain)
+{
+    struct session *s = owner;
+    free(s->helo);
+    s->helo = strndup(domain.p, domain.n);
+    s->protocol = verb == SMTP_VERB_HELO ? "SMTP" : "ESMTP";
+    s->helo_open = true;
+    s->helo_slot = slot;
+    s->helo_verb = verb;
+    if (s->up == NULL && s->dial == NULL)
+        session_dial(s, DIAL_HELO, s->set->upstream.servers);
+    relay_answer_helo(s);
+}
+
+static unsigned relay_command(void *owner, enum smtp_verb verb, const char *verb_name, struct span line)
+{
+    struct session *s = owner;
+    unsigned txn = s->txn != NULL ? s->txn_number : 0;
+    if (verb == SMTP_VERB_MAIL && s->txn == NULL)
+        txn = s->txn_number + 1;
+    client_log_command(&s->client, txn, verb_name, line);
+    return txn;
+}
+
+static void relay_sent(void *owner, enum smtp_verb verb, unsigned tag, const struct smtp_reply *reply, usec_t since)
+{
+    struct session *s = owner;
+    (void)verb;
+    client_send_reply(&s->client, tag, reply, since);
+}
+
+static void on_client_gone(void *owner, enum close_reason reason)
+{
+    struct session *s = owner;
+    (void)reason;
+    s->client_gone = true;
+    s->helo_open = false;
+    relay_client_gone(s);
+    dns_cancel(&s->reverse);
+    dial_cancel(&s->dial);
+    smtp_steps_free(&s->held);
+    if (s->state != RELAY_END)
+        upstream_quit(&s->up);
+}
+
+static void on_client_closed(void *owner)
+{
+    struct session *s = owner;
+    s->client_closed = true;
+    session_check_end(s);
+}
+
+static void on_reverse(void *arg, const struct dns_answer *answer)
+{
+    struct session *s = arg;
+    s->reverse = NULL;
+    if (answer->result == DNS_FOUND) {
+        s->hostname = strdup(answer->name);
+        s->client.peer.hostname = s->hostname;
+    }
+    relay_answer_helo(s);
+}
+
+static void look_up_name(struct session *s)
+{
+    struct dns_answer now;
+    if (!s->set->server.reverse_dns)
+        return;
+    s->reverse = dns_reverse(s->w->dns, &s->peer, s->set->timeouts.dns, &now, on_reverse, s);
+    if (s->reverse == NULL && now.result == DNS_FOUND)
+        s->hostname = strdup(now.name);
+}
+
+static void make_config(struct smtp_server_config *c, const struct settings *settings,
+                        const struct listener_settings *ls)
+{
+    *c = (struct smtp_server_config){
+        .hostname = ls->server.hostname,
+        .banner = ls->server.banner,
+        .lenient_addresses = ls->server.lenient_addresses,
+        .bare_newline = ls->server.bare_newline,
+        .disabled_commands = ls->server.disabled_commands,
+        .max_command_length = ls->limits.max_command_length,
+        .max_unrecognized_commands = ls->limits.max_unrecognized_commands,
+        .max_recipients = ls->limits.max_recipients,
+        .max_received = ls->limits.max_received,
+        .max_message_size = ls->server.max_message_size,
+        .headers = &settings->log.headers,
+    };
+}
+
+static struct session *session_new(struct worker *w, const struct accepted *a)
+{
+    struct session *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        abort();
+    s->w = w;
+    s->settings = settings_ref(a->settings);
+    s->set = a->set;
+    s->listener = a->listener;
+    s->peer = a->peer;
+    s->protocol = "SMTP";
+    list_init(&s->held);
+    s->trace = (struct trace){ .log = w->logger, .loop = &w->loop, .component = span_str(a->settings->log.component) };
+    s->trace.quiet = cidr_list_contains(&a->settings->log.ignore_clients, &a->peer);
+    worker_make_cid(w, s->trace.cid);
+    netaddr_print_ip(&a->peer, s->trace.host);
+    return s;
+}
+
+static void open_client(struct session *s, const struct accepted *a)
+{
+    struct smtp_server_config config;
+    struct trace_peer peer = {
+        .side = SIDE_CLIENT, .remote = a->peer, .local = a->local, .listener = s->set->name, .hostname = s->hostname
+    };
+    make_config(&config, s->settings, s->set);
+    client_open(&s->client, &s->w->loop, a->fd, &s->trace, &peer, s->set, &config, &server_ops, &client_ops, s);
+}
+
+static void session_accept(struct worker *w, const struct accepted *a)
+{
+    struct session *s = session_new(w, a);
+    enum limits_verdict verdict =
+        limits_enter(w->limits, a->listener, &a->peer, &a->settings->limits, &a->set->limits, w->loop.mono);
+    worker_session_began(w, &s->node);
+    if (verdict == LIMITS_OK)
+        look_up_name(s);
+    open_client(s, a);
+    if (verdict != LIMITS_OK) {
+        enum smtp_own id = verdict == LIMITS_FULL ? SMTP_OWN_TOO_MANY_CONNECTIONS : SMTP_OWN_CLIENT_LIMIT;
+        client_refuse(&s->client, smtp_reply_own(id), CLOSE_LIMIT);
+        return;
+    }
+    if (s->set->upstream.connect == CONNECT_CONNECTION)
+        session_dial(s, DIAL_GREETING, s->set->upstream.servers);
+    else
+        client_greet(&s->client);
+}
+
+static void session_shutdown(struct list *node)
+{
+    struct session *s = LIST_ENTRY(node, struct session, node);
+    if (s->client.phase == CLIENT_OPEN) {
+        smtp_server_shutdown(&s->client.smtp);
+        client_run(&s->client);
+    } else {
+        client_bye(&s->client, smtp_reply_own(SMTP_OWN_SHUTDOWN), CLOSE_SHUTDOWN);
+    }
+}
+
+static void session_kill(struct list *node)
+{
+    struct session *s = LIST_ENTRY(node, struct session, node);
+    client_bye(&s->client, smtp_reply_own(SMTP_OWN_SHUTDOWN), CLOSE_SHUTDOWN);
+    if (s->state == RELAY_END)
+        relay_finish(s, STATUS_INDETERMINATE, STAGE_END, BY_SMTPTAP, smtp_reply_own(SMTP_OWN_SHUTDOWN));
+    upstream_drop(&s->up, CLOSE_SHUTDOWN);
+    if (s->client.phase == CLIENT_LINGER)
+        client_kill(&s->client, CLOSE_SHUTDOWN);
+}
+
+const struct worker_ops relay_worker_ops = { .accept = session_accept,
+                                             .shutdown = session_shutdown,
+                                             .kill = session_kill };

@@ -1,0 +1,105 @@
+/* What the files of the relay share; nobody else includes this. */
+#ifndef PROXY_RELAY_RELAY_IMPL_H
+#define PROXY_RELAY_RELAY_IMPL_H
+
+#include "common/record/txn.h"
+#include "proxy/net/dns.h"
+#include "proxy/relay/client.h"
+#include "proxy/relay/dial.h"
+#include "proxy/relay/offer.h"
+#include "proxy/relay/relay.h"
+#include "proxy/relay/upstream.h"
+#include "proxy/worker.h"
+
+/* Where the open transaction is.
+ *
+ *   NONE --MAIL--> MAIL --2xx--> OPEN --DATA--> DATA --354--> BODY --end of data--> END --reply--> NONE
+ *                    any of them --the upstream is lost--> LOST (BODY: swallowing) --> NONE */
+enum relay_state { RELAY_NONE, RELAY_MAIL, RELAY_OPEN, RELAY_DATA, RELAY_BODY, RELAY_END, RELAY_LOST };
+
+/* Why a connection is dialled. */
+enum dial_purpose { DIAL_HELO, DIAL_MAIL, DIAL_GREETING };
+
+struct session {
+    struct grave grave;
+    struct list node; /* of the worker */
+    struct worker *w;
+    struct settings *settings; /* a reference */
+    const struct listener_settings *set;
+    struct listener *listener;
+    struct netaddr peer; /* the real client */
+    struct trace trace;
+    struct client client;
+    char *hostname; /* verified reverse name, owned; NULL: none, or not known yet */
+    char *helo;     /* owned */
+    const char *protocol;
+    bool client_gone, client_closed, dead;
+    unsigned upstreams; /* connections that exist, also those on their way out */
+
+    struct upstream *up;
+    struct dial *dial;
+    enum dial_purpose purpose;
+    struct offer *offer;
+    size_t server; /* index of the upstream's */
+    unsigned attempts;
+    usec_t dial_began, dial_took;
+    struct list held; /* steps that wait for the upstream to be ready */
+    struct dns_query *reverse;
+
+    bool helo_open; /* a HELO waits for its reply: for the upstream, for the client's name */
+    smtp_slot helo_slot;
+    enum smtp_verb helo_verb;
+
+    enum relay_state state;
+    struct txn *txn;
+    unsigned txn_number;
+    bool retried;       /* MAIL went to a second server already */
+    bool up_txn;        /* the upstream has a transaction open */
+    bool received_done; /* our Received was written, or isn't wanted */
+    bool told_lost;     /* the client was told that the upstream is lost */
+    smtp_cap_set needs; /* what the transaction uses of the upstream's offer */
+    bool txn_smtputf8, txn_8bit;
+    char *first_rcpt; /* owned; for Received */
+    smtp_slot end_slot;
+    usec_t mail_at, data_at, body_at, end_at;
+    uint64_t body_octets;
+    char *early; /* a reply that came before the end of data, or what stands for it; owned */
+    enum txn_by early_by;
+    long reserved; /* octets of room taken in the log */
+};
+
+/* relay.c */
+void session_check_end(struct session *s);
+void session_dial(struct session *s, enum dial_purpose purpose, size_t skip);
+void relay_answer_helo(struct session *s);
+void relay_reserve(struct session *s, long octets);
+
+/* relay_txn.c */
+void relay_mail(void *owner, smtp_slot slot, const struct smtp_envelope_command *cmd);
+void relay_rcpt(void *owner, smtp_slot slot, const struct smtp_envelope_command *cmd);
+void relay_data(void *owner, smtp_slot slot);
+void relay_body(void *owner, const struct smtp_body_out *pieces);
+void relay_poisoned(void *owner, const struct smtp_reply *reply);
+void relay_end(void *owner, smtp_slot slot, const struct smtp_server_data *data);
+void relay_abandon(void *owner, enum smtp_abandon why, const struct smtp_reply *reply);
+void relay_pass(void *owner, smtp_slot slot, const struct smtp_command *cmd);
+/* Ends the transaction: its records are written. reply: NULL if none decided. */
+void relay_finish(struct session *s, enum txn_status status, enum txn_stage stage, enum txn_by by,
+                  const struct smtp_reply *reply);
+/* The transaction goes to the upstream that the session has now. */
+void relay_note_upstream(struct session *s);
+enum txn_stage relay_stage(const struct session *s);
+/* The client's connection ended with a transaction under way. */
+void relay_client_gone(struct session *s);
+
+/* relay_up.c */
+extern const struct upstream_ops relay_upstream_ops;
+/* Gives a step to the upstream, or keeps it until there is one. */
+void relay_step(struct session *s, enum smtp_step_kind kind, struct smtp_tag tag, struct span text);
+void relay_take_upstream(struct session *s, struct upstream *u, size_t server, unsigned attempts);
+/* The same where the open transaction can't use it. */
+void relay_take_idle_upstream(struct session *s, struct upstream *u, size_t server, unsigned attempts);
+/* The dial for a transaction failed, or what it found lacks what the transaction needs. */
+void relay_no_upstream(struct session *s, enum smtp_own id);
+
+#endif

@@ -1,0 +1,389 @@
+/* The transaction: what the client's commands mean for the upstream, and how each end of it is recorded, exactly once.
+ */
+#include <stdlib.h>
+
+#include "common/smtp/received.h"
+#include "proxy/relay/relay_impl.h"
+
+/* What a transaction has yet to say in the log, about: its message record, and for each recipient a rcpt record. */
+enum { ROOM_TXN = 1200, ROOM_RCPT = 600 };
+
+static struct smtp_tag tag_of(const struct session *s, smtp_slot slot)
+{
+    return (struct smtp_tag){ .slot = slot, .txn = s->txn_number };
+}
+
+enum txn_stage relay_stage(const struct session *s)
+{
+    switch (s->state) {
+    case RELAY_NONE:
+    case RELAY_MAIL:
+        return STAGE_MAIL;
+    case RELAY_OPEN:
+    case RELAY_LOST:
+        return s->txn != NULL && txn_rcpt_count(s->txn) > 0 ? STAGE_RCPT : STAGE_MAIL;
+    case RELAY_DATA:
+        return STAGE_DATA;
+    case RELAY_BODY:
+        return STAGE_TRANSFER;
+    case RELAY_END:
+        return STAGE_END;
+    }
+    return STAGE_MAIL;
+}
+
+static void emit(void *arg, const struct record *r)
+{
+    const struct session *s = arg;
+    trace_emit(&s->trace, r);
+}
+
+static void describe_session(const struct session *s, struct txn_session *out)
+{
+    *out = (struct txn_session){
+        .component = s->trace.component,
+        .cid = span_str(s->trace.cid),
+        .host = span_str(s->trace.host),
+        .hostname = span_str(s->hostname),
+        .helo = span_str(s->helo),
+        .listener = span_str(s->set->name),
+        .protocol = s->protocol,
+    };
+}
+
+/* What depends on one transaction alone. */
+static void forget(struct session *s)
+{
+    txn_free(&s->txn);
+    s->state = RELAY_NONE;
+    s->retried = s->told_lost = s->received_done = false;
+    s->needs = 0;
+    free(s->early);
+    s->early = NULL;
+    free(s->first_rcpt);
+    s->first_rcpt = NULL;
+    relay_reserve(s, -s->reserved);
+}
+
+void relay_finish(struct session *s, enum txn_status status, enum txn_stage stage, enum txn_by by,
+                  const struct smtp_reply *reply)
+{
+    if (s->txn == NULL)
+        return;
+    struct txn_session session;
+    describe_session(s, &session);
+    struct txn_end end = { .status = status, .stage = stage, .by = by, .reply = reply };
+    end.client_replied = !s->client_gone && client_is_there(&s->client);
+    end.mono = s->w->loop.mono;
+    end.realtime = s->w->loop.real;
+    if (!s->trace.quiet)
+        txn_write(s->txn, &session, &end, emit, s);
+    s->client.totals.messages += status == STATUS_ACCEPTED;
+    forget(s);
+}
+
+/* Goal 1: an upstream that judges strangers by our address might relay for them. */
+static bool identity_is_untold(const struct session *s)
+{
+    return !s->set->upstream.identity_named && s->peer.family != NETADDR_UNIX && !netaddr_is_loopback(&s->peer);
+}
+
+static smtp_cap_set mail_needs(const struct smtp_mail_params *p)
+{
+    smtp_cap_set needs = 0;
+    if (p->body == SMTP_BODY_8BITMIME)
+        needs |= SMTP_CAP_BIT(8BITMIME);
+    if (p->smtputf8)
+        needs |= SMTP_CAP_BIT(SMTPUTF8);
+    if (p->ret != SMTP_RET_NONE || p->envid.n > 0)
+        needs |= SMTP_CAP_BIT(DSN);
+    return needs;
+}
+
+/* Parameters that this upstream would not take and can do without (protocol.md M, M8). */
+static const char *params_to_drop(const struct session *s)
+{
+    bool size = s->offer->upstream.set & SMTP_CAP_BIT(SIZE), auth = s->offer->upstream.set & SMTP_CAP_BIT(AUTH);
+    if (size)
+        return auth ? "" : "AUTH";
+    return auth ? "SIZE" : "SIZE AUTH";
+}
+
+static void envelope_line(struct buf *out, const char *verb, const struct smtp_envelope_command *cmd, const char *drop)
+{
+    buf_append(out, verb, strlen(verb));
+    buf_append_span(out, cmd->path->address);
+    buf_append(out, ">", 1);
+    smtp_params_copy(out, cmd->params_text, drop);
+}
+
+void relay_note_upstream(struct session *s)
+{
+    char host[NETADDR_STRLEN];
+    const struct upstream *u = s->up;
+    struct txn_upstream up = { .server = span_str(u->server),
+                               .host = span_str(netaddr_print_ip(&u->peer.remote, host)),
+                               .port = u->peer.remote.port,
+                               .identity = "none",
+                               .reused = u->txns > 0,
+                               .attempts = s->attempts };
+    txn_set_upstream(s->txn, &up);
+}
+
+static void refuse_mail(struct session *s, smtp_slot slot, enum smtp_own id)
+{
+    const struct smtp_reply *reply = smtp_reply_own(id);
+    smtp_server_reply(&s->client.smtp, slot, reply);
+    relay_finish(s, smtp_reply_is(reply, 4) ? STATUS_DEFERRED : STATUS_REJECTED, STAGE_MAIL, BY_SMTPTAP, reply);
+}
+
+void relay_mail(void *owner, smtp_slot slot, const struct smtp_envelope_command *cmd)
+{
+    struct session *s = owner;
+    s->txn = txn_new(++s->txn_number, s->w->loop.mono);
+    s->state = RELAY_MAIL;
+    txn_mail(s->txn, cmd->path, cmd->arg, cmd->mail);
+    relay_reserve(s, ROOM_TXN);
+    if (cmd->refusal != NULL) {
+        relay_finish(s, smtp_reply_is(cmd->refusal, 4) ? STATUS_DEFERRED : STATUS_REJECTED, STAGE_MAIL, BY_SMTPTAP,
+                     cmd->refusal);
+        return;
+    }
+    if (identity_is_untold(s)) {
+        trace_error(&s->trace, SIDE_CLIENT, s->txn_number, ERR_IDENTITY_UNTOLD, "mail", NULL, NULL);
+        refuse_mail(s, slot, SMTP_OWN_IDENTITY_UNTOLD);
+        return;
+    }
+    s->needs = mail_needs(cmd->mail);
+    s->txn_smtputf8 = cmd->mail->smtputf8;
+    s->txn_8bit = cmd->mail->body == SMTP_BODY_8BITMIME || cmd->mail->body == SMTP_BODY_BINARYMIME;
+    struct buf line;
+    buf_init(&line, &s->w->loop.pool);
+    envelope_line(&line, "MAIL FROM:<", cmd, params_to_drop(s));
+    s->up_txn = s->up != NULL;
+    if (s->up != NULL)
+        relay_note_upstream(s);
+    relay_step(s, SMTP_STEP_MAIL, tag_of(s, slot), buf_span(&line));
+    buf_free(&line);
+    if (s->up == NULL && s->dial == NULL)
+        session_dial(s, DIAL_MAIL, s->set->upstream.servers);
+}
+
+static void keep_first_rcpt(struct session *s, const struct smtp_path *path)
+{
+    if (s->first_rcpt == NULL)
+        s->first_rcpt = strndup(path->address.p, path->address.n);
+}
+
+void relay_rcpt(void *owner, smtp_slot slot, const struct smtp_envelope_command *cmd)
+{
+    struct session *s = owner;
+    if (s->txn == NULL)
+        return;
+    unsigned index = txn_rcpt_add(s->txn, cmd->path, cmd->arg);
+    relay_reserve(s, ROOM_RCPT);
+    if (cmd->refusal != NULL) {
+        s->told_lost |= s->state == RELAY_LOST;
+        txn_rcpt_reply(s->txn, index, cmd->refusal, BY_SMTPTAP);
+        return;
+    }
+    if (cmd->rcpt->notify != 0 || cmd->rcpt->orcpt.n > 0)
+        s->needs |= SMTP_CAP_BIT(DSN);
+    keep_first_rcpt(s, cmd->path);
+    struct buf line;
+    buf_init(&line, &s->w->loop.pool);
+    envelope_line(&line, "RCPT TO:<", cmd, "");
+    struct smtp_tag tag = tag_of(s, slot);
+    tag.rcpt = index;
+    relay_step(s, SMTP_STEP_RCPT, tag, buf_span(&line));
+    buf_free(&line);
+}
+
+void relay_data(void *owner, smtp_slot slot)
+{
+    struct session *s = owner;
+    if (s->txn == NULL || s->up == NULL) {
+        smtp_server_own(&s->client.smtp, slot, SMTP_OWN_UPSTREAM_LOST);
+        relay_finish(s, STATUS_DEFERRED, STAGE_DATA, BY_SMTPTAP, smtp_reply_own(SMTP_OWN_UPSTREAM_LOST));
+        return;
+    }
+    s->state = RELAY_DATA;
+    s->data_at = s->w->loop.mono;
+    relay_step(s, SMTP_STEP_DATA, tag_of(s, slot), SPAN_LIT("DATA"));
+}
+
+/* R: one unless the upstream is told of the real client, which this build never does. */
+static void print_received(struct session *s, struct buf *out)
+{
+    char tid[48];
+    txn_print_tid(s->txn, span_str(s->trace.cid), tid);
+    struct smtp_received r = {
+        .helo = span_str(s->helo),
+        .name = span_str(s->hostname),
+        .client = s->peer,
+        .hostname = s->set->server.hostname,
+        .protocol = s->protocol,
+        .id = tid,
+        .rcpt = txn_rcpt_count(s->txn) == 1 ? span_str(s->first_rcpt) : SPAN_NONE,
+        .smtputf8 = s->txn_smtputf8,
+        .when = s->w->loop.real / USEC_PER_SEC,
+    };
+    smtp_received_print(out, &r);
+}
+
+/* Before the first byte of the message. */
+static void write_received(struct session *s)
+{
+    if (s->received_done)
+        return;
+    s->received_done = true;
+    if (s->set->server.received_header == RECEIVED_OFF)
+        return;
+    struct buf field;
+    buf_init(&field, &s->w->loop.pool);
+    print_received(s, &field);
+    struct span piece = buf_span(&field);
+    upstream_body(s->up, &piece, 1);
+    buf_free(&field);
+}
+
+void relay_body(void *owner, const struct smtp_body_out *pieces)
+{
+    struct session *s = owner;
+    if (s->up == NULL)
+        return;
+    write_received(s);
+    upstream_body(s->up, pieces->piece, pieces->count);
+    if (upstream_congested(s->up))
+        client_pause(&s->client, true);
+}
+
+/* D4, N3, loops: the upstream must never see an end of data. */
+void relay_poisoned(void *owner, const struct smtp_reply *reply)
+{
+    struct session *s = owner;
+    (void)reply;
+    upstream_drop(&s->up, CLOSE_PROTOCOL);
+    s->up_txn = false;
+}
+
+static void note_anomalies(struct session *s, const struct smtp_body *body)
+{
+    static const struct {
+        unsigned bit;
+        const char *word;
+    } words[] = { { SMTP_BODY_BARE_LF, "bare_lf" },
+                  { SMTP_BODY_BARE_CR, "bare_cr" },
+                  { SMTP_BODY_NUL, "nul" },
+                  { SMTP_BODY_LONG_LINE, "long_line" } };
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (body->anomalies & words[i].bit)
+            txn_anomaly(s->txn, words[i].word);
+    }
+    if ((body->anomalies & SMTP_BODY_8BIT) && !s->txn_8bit)
+        txn_anomaly(s->txn, "8bit_undeclared");
+}
+
+static void note_message(struct session *s, const struct smtp_server_data *data)
+{
+    usec_t took = s->w->loop.mono - s->body_at;
+    txn_size(s->txn, data->body.size);
+    txn_headers(s->txn, &data->header);
+    note_anomalies(s, &data->body);
+    txn_phase_add(s->txn, PHASE_TRANSFER, took);
+    trace_data(&s->trace, SIDE_CLIENT, s->txn_number, data->body.size, took);
+}
+
+static void end_early(struct session *s, smtp_slot slot)
+{
+    struct smtp_reply reply = smtp_reply_read(span_str(s->early));
+    enum txn_status status = smtp_reply_is(&reply, 4) ? STATUS_DEFERRED : STATUS_REJECTED;
+    bool closing = reply.code == 421;
+    smtp_server_reply(&s->client.smtp, slot, &reply);
+    relay_finish(s, status, STAGE_TRANSFER, s->early_by, &reply);
+    if (closing)
+        client_end(&s->client, CLOSE_UPSTREAM);
+}
+
+void relay_end(void *owner, smtp_slot slot, const struct smtp_server_data *data)
+{
+    struct session *s = owner;
+    note_message(s, data);
+    if (data->poison != NULL) {
+        const struct smtp_reply *reply = data->poison;
+        smtp_server_reply(&s->client.smtp, slot, reply);
+        relay_finish(s, STATUS_REJECTED, STAGE_TRANSFER, BY_SMTPTAP, reply);
+        return;
+    }
+    if (s->early != NULL) {
+        end_early(s, slot);
+        return;
+    }
+    write_received(s);
+    trace_data(&s->trace, SIDE_UPSTREAM, s->txn_number, data->body.size, s->w->loop.mono - s->body_at);
+    s->state = RELAY_END;
+    s->end_slot = slot;
+    upstream_end(s->up, tag_of(s, slot));
+}
+
+/* RSET goes upstream only where a transaction is open there (C1). */
+static void reset_upstream(struct session *s)
+{
+    if (s->up != NULL && s->up_txn)
+        relay_step(s, SMTP_STEP_RSET, (struct smtp_tag){ 0 }, SPAN_LIT("RSET"));
+    s->up_txn = false;
+}
+
+void relay_abandon(void *owner, enum smtp_abandon why, const struct smtp_reply *reply)
+{
+    struct session *s = owner;
+    enum txn_stage stage = why == SMTP_ABANDON_DATA ? STAGE_DATA : relay_stage(s);
+    if (why == SMTP_ABANDON_DATA) {
+        relay_finish(s, smtp_reply_is(reply, 4) ? STATUS_DEFERRED : STATUS_REJECTED, stage, BY_SMTPTAP, reply);
+    } else if (s->told_lost) {
+        relay_finish(s, STATUS_DEFERRED, stage, BY_SMTPTAP, smtp_reply_own(SMTP_OWN_UPSTREAM_LOST));
+    } else {
+        relay_finish(s, STATUS_RESET, stage, BY_CLIENT, NULL);
+    }
+    if (why != SMTP_ABANDON_QUIT)
+        reset_upstream(s);
+}
+
+void relay_pass(void *owner, smtp_slot slot, const struct smtp_command *cmd)
+{
+    struct session *s = owner;
+    if (s->up == NULL && s->dial == NULL)
+        session_dial(s, DIAL_MAIL, s->set->upstream.servers);
+    struct smtp_tag tag = { .slot = slot };
+    relay_step(s, SMTP_STEP_PASS, tag, cmd->line);
+}
+
+/* An early refusal was the upstream's word on the message; our own stands for its loss. */
+static void end_without_client(struct session *s)
+{
+    struct smtp_reply reply = *smtp_reply_own(SMTP_OWN_UPSTREAM_LOST);
+    enum txn_by by = BY_SMTPTAP;
+    if (s->early != NULL) {
+        reply = smtp_reply_read(span_str(s->early));
+        by = s->early_by;
+    }
+    relay_finish(s, smtp_reply_is(&reply, 4) ? STATUS_DEFERRED : STATUS_REJECTED, relay_stage(s), by, &reply);
+}
+
+void relay_client_gone(struct session *s)
+{
+    if (s->txn == NULL || s->state == RELAY_END)
+        return;
+    bool busy = s->state == RELAY_BODY || s->state == RELAY_DATA || s->state == RELAY_MAIL;
+    if (s->client.smtp.data != NULL) {
+        txn_size(s->txn, s->client.smtp.data->body.size);
+        txn_headers(s->txn, &s->client.smtp.data->header);
+    }
+    if (s->early != NULL || s->state == RELAY_LOST)
+        end_without_client(s);
+    else
+        relay_finish(s, STATUS_ABORTED, relay_stage(s), BY_CLIENT, NULL);
+    if (busy)
+        upstream_drop(&s->up, CLOSE_GONE);
+    s->up_txn = false;
+}

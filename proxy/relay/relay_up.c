@@ -1,0 +1,326 @@
+/* The upstream's side: what its replies mean for the transaction and which slot they fill; what its loss means at each
+ * stage (protocol.md D2, D5, U). */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proxy/relay/relay_impl.h"
+
+static void on_reply(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
+static void on_early(void *owner, const struct smtp_reply *reply);
+static void on_drained(void *owner);
+static void on_lost(void *owner, const struct upstream_loss *loss);
+static void on_settled(void *owner);
+const struct upstream_ops relay_upstream_ops = {
+    .reply = on_reply, .early = on_early, .drained = on_drained, .lost = on_lost, .settled = on_settled
+};
+
+/* A connection that stood idle this long may have been given up by the server meanwhile (U2, O). */
+enum { STALE_AFTER = USEC_PER_SEC };
+
+void relay_step(struct session *s, enum smtp_step_kind kind, struct smtp_tag tag, struct span text)
+{
+    struct smtp_step *step = smtp_step_new(kind, tag, text);
+    if (s->up != NULL)
+        upstream_add(s->up, step);
+    else
+        list_append(&s->held, &step->node);
+}
+
+/* Steps that were said to a lost server, or waited for one. */
+static void give_held_steps(struct session *s)
+{
+    struct list *first;
+    while (s->up != NULL && (first = list_first(&s->held)) != NULL) {
+        list_remove(first);
+        upstream_add(s->up, LIST_ENTRY(first, struct smtp_step, node));
+    }
+}
+
+void relay_take_idle_upstream(struct session *s, struct upstream *u, size_t server, unsigned attempts)
+{
+    s->up = u;
+    s->server = server;
+    s->attempts = attempts;
+    u->ops = &relay_upstream_ops;
+    u->owner = s;
+}
+
+void relay_take_upstream(struct session *s, struct upstream *u, size_t server, unsigned attempts)
+{
+    relay_take_idle_upstream(s, u, server, attempts);
+    if (s->state == RELAY_MAIL) {
+        s->up_txn = true;
+        relay_note_upstream(s);
+        txn_phase_add(s->txn, PHASE_CONNECT, s->dial_took);
+    }
+    give_held_steps(s);
+}
+
+/* Fills the slots of steps that will never be answered: the first with this reply, those that depend on it likewise. */
+static void answer_steps(struct session *s, struct list *steps, const struct smtp_reply *reply)
+{
+    struct list *first;
+    while ((first = list_first(steps)) != NULL) {
+        struct smtp_step *step = LIST_ENTRY(first, struct smtp_step, node);
+        list_remove(first);
+        if (step->kind == SMTP_STEP_RCPT && s->txn == NULL)
+            smtp_server_own(&s->client.smtp, step->tag.slot, SMTP_OWN_NEED_MAIL);
+        else if (step->kind == SMTP_STEP_RCPT || step->kind == SMTP_STEP_PASS)
+            smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
+        if (step->kind == SMTP_STEP_RCPT && s->txn != NULL)
+            txn_rcpt_reply(s->txn, step->tag.rcpt, reply, BY_SMTPTAP);
+        if (step->kind == SMTP_STEP_MAIL || step->kind == SMTP_STEP_DATA) {
+            bool data = step->kind == SMTP_STEP_DATA;
+            smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
+            relay_finish(s, STATUS_DEFERRED, data ? STAGE_DATA : STAGE_MAIL, BY_SMTPTAP, reply);
+        }
+        free(step);
+    }
+}
+
+void relay_no_upstream(struct session *s, enum smtp_own id)
+{
+    answer_steps(s, &s->held, smtp_reply_own(id));
+    client_run(&s->client);
+}
+
+static void remember_early(struct session *s, const struct smtp_reply *reply, enum txn_by by)
+{
+    free(s->early);
+    s->early = strndup(reply->wire.p, reply->wire.n);
+    s->early_by = by;
+    smtp_server_swallow(&s->client.smtp);
+    client_pause(&s->client, false);
+}
+
+/* The upstream said 421, and the client was told: nothing more comes from either (U6). */
+static void close_after_421(struct session *s)
+{
+    upstream_drop(&s->up, CLOSE_UPSTREAM);
+    client_end(&s->client, CLOSE_UPSTREAM);
+}
+
+static enum txn_status status_of(const struct smtp_reply *reply)
+{
+    if (smtp_reply_is(reply, 2))
+        return STATUS_ACCEPTED;
+    return smtp_reply_is(reply, 4) ? STATUS_DEFERRED : STATUS_REJECTED;
+}
+
+static bool is_stale(const struct session *s)
+{
+    return s->up->txns > 1 || s->w->loop.mono - s->up->ready_at > STALE_AFTER;
+}
+
+/* MAIL and what was pipelined behind it go to a fresh connection, once. */
+static void retry_mail(struct session *s)
+{
+    s->retried = true;
+    s->up_txn = false;
+    session_dial(s, DIAL_MAIL, s->set->upstream.servers > 1 ? s->server : s->set->upstream.servers);
+}
+
+static void retry_after_421(struct session *s, const struct smtp_step *step)
+{
+    struct smtp_step *again = smtp_step_new(step->kind, step->tag, span_of(step->text, step->len));
+    list_append(&s->held, &again->node);
+    smtp_client_take_steps(&s->up->smtp, &s->held);
+    upstream_drop(&s->up, CLOSE_UPSTREAM);
+    retry_mail(s);
+}
+
+static void mail_reply(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply)
+{
+    if (reply->code == 421 && !s->retried && is_stale(s)) {
+        retry_after_421(s, step);
+        return;
+    }
+    txn_phase_add(s->txn, PHASE_MAIL, s->w->loop.mono - step->since);
+    smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
+    if (smtp_reply_is(reply, 2)) {
+        s->state = RELAY_OPEN;
+        return;
+    }
+    s->up_txn = false;
+    relay_finish(s, status_of(reply), STAGE_MAIL, BY_UPSTREAM, reply);
+    if (reply->code == 421)
+        close_after_421(s);
+}
+
+/* A reply to RCPT may come when MAIL was refused before it, or the client has gone. */
+static void rcpt_reply(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply)
+{
+    if (s->txn == NULL || step->tag.txn != s->txn_number) {
+        if (smtp_reply_is(reply, 2))
+            s->up_txn = true;
+        smtp_server_own(&s->client.smtp, step->tag.slot, SMTP_OWN_NEED_MAIL);
+        return;
+    }
+    txn_phase_add(s->txn, PHASE_RCPT, s->w->loop.mono - step->since);
+    txn_rcpt_reply(s->txn, step->tag.rcpt, reply, BY_UPSTREAM);
+    smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
+    if (reply->code != 421)
+        return;
+    relay_finish(s, STATUS_DEFERRED, STAGE_RCPT, BY_UPSTREAM, reply);
+    close_after_421(s);
+}
+
+static void data_reply(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply)
+{
+    txn_phase_add(s->txn, PHASE_DATA, s->w->loop.mono - step->since);
+    if (reply->code == 354) {
+        s->state = RELAY_BODY;
+        s->body_at = s->w->loop.mono;
+        smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
+        return;
+    }
+    smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
+    relay_finish(s, status_of(reply), STAGE_DATA, BY_UPSTREAM, reply);
+    if (reply->code == 421) {
+        close_after_421(s);
+    } else if (s->up_txn && s->up != NULL) {
+        s->up_txn = false;
+        relay_step(s, SMTP_STEP_RSET, (struct smtp_tag){ 0 }, SPAN_LIT("RSET"));
+    }
+}
+
+static void end_reply(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply)
+{
+    s->up_txn = false;
+    txn_phase_add(s->txn, PHASE_END, s->w->loop.mono - step->since);
+    smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
+    relay_finish(s, status_of(reply), STAGE_END, BY_UPSTREAM, reply);
+    if (reply->code == 421)
+        close_after_421(s);
+}
+
+static void on_reply(void *owner, const struct smtp_step *step, const struct smtp_reply *reply)
+{
+    struct session *s = owner;
+    switch (step->kind) {
+    case SMTP_STEP_MAIL:
+        mail_reply(s, step, reply);
+        break;
+    case SMTP_STEP_RCPT:
+        rcpt_reply(s, step, reply);
+        break;
+    case SMTP_STEP_DATA:
+        data_reply(s, step, reply);
+        break;
+    case SMTP_STEP_END:
+        end_reply(s, step, reply);
+        break;
+    case SMTP_STEP_PASS:
+        smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
+        if (reply->code == 421)
+            close_after_421(s);
+        break;
+    case SMTP_STEP_RSET:
+        if (!smtp_reply_is(reply, 2))
+            upstream_quit(&s->up);
+        break;
+    case SMTP_STEP_GREETING:
+    case SMTP_STEP_EHLO:
+    case SMTP_STEP_HELO:
+    case SMTP_STEP_QUIT:
+        break;
+    }
+}
+
+/* D5: nothing said before the dot is an acceptance; a refusal is kept for the client's end of data. */
+static void on_early(void *owner, const struct smtp_reply *reply)
+{
+    struct session *s = owner;
+    bool refused = reply->code >= 400;
+    trace_error(&s->trace, SIDE_UPSTREAM, s->txn_number, ERR_UPSTREAM_EARLY_REPLY, "transfer",
+                s->set->upstream.server[s->server].text, NULL);
+    upstream_drop(&s->up, CLOSE_UPSTREAM);
+    s->up_txn = false;
+    remember_early(s, refused ? reply : smtp_reply_own(SMTP_OWN_UPSTREAM_CONFUSED), refused ? BY_UPSTREAM : BY_SMTPTAP);
+}
+
+static void on_drained(void *owner)
+{
+    struct session *s = owner;
+    client_pause(&s->client, false);
+}
+
+static void on_settled(void *owner)
+{
+    struct session *s = owner;
+    client_run(&s->client);
+    session_check_end(s);
+}
+
+static const char *loss_detail(const struct upstream_loss *loss, char *text, size_t size)
+{
+    if (loss->reply != NULL) {
+        const char *cr = memchr(loss->reply->wire.p, '\r', loss->reply->wire.n);
+        size_t n = cr ? (size_t)(cr - loss->reply->wire.p) : loss->reply->wire.n;
+        snprintf(text, size, "%s: %.*s", record_error_text(loss->err), (int)min_size(n, 300), loss->reply->wire.p);
+        return text;
+    }
+    if (loss->sys == 0)
+        return NULL;
+    snprintf(text, size, "%s: %s", record_error_text(loss->err), strerror(loss->sys));
+    return text;
+}
+
+/* Lost with a transaction under way; steps: what was not answered. */
+static void lose_transaction(struct session *s, const struct upstream_loss *loss, struct list *steps)
+{
+    enum smtp_own id = loss->err == ERR_UPSTREAM_REPLY || loss->err == ERR_UPSTREAM_UNSOLICITED
+                           ? SMTP_OWN_UPSTREAM_CONFUSED
+                           : SMTP_OWN_UPSTREAM_LOST;
+    const struct smtp_reply *reply = smtp_reply_own(id);
+    if (s->state == RELAY_BODY) {
+        remember_early(s, reply, BY_SMTPTAP);
+        return;
+    }
+    if (s->state == RELAY_END) {
+        smtp_steps_free(steps);
+        smtp_server_reply(&s->client.smtp, s->end_slot, reply);
+        relay_finish(s, STATUS_INDETERMINATE, STAGE_END, BY_SMTPTAP, reply);
+        return;
+    }
+    if (s->state == RELAY_OPEN) {
+        s->state = RELAY_LOST;
+        s->told_lost |= !list_empty(steps);
+        smtp_server_lost(&s->client.smtp);
+    }
+    answer_steps(s, steps, reply);
+}
+
+static void on_lost(void *owner, const struct upstream_loss *loss)
+{
+    struct session *s = owner;
+    struct list steps;
+    char text[512];
+    list_init(&steps);
+    smtp_client_take_steps(&s->up->smtp, &steps);
+    const char *server = s->set->upstream.server[s->server].text;
+    bool expected = s->txn == NULL && list_empty(&steps) &&
+                    (loss->err == ERR_UPSTREAM_LOST || loss->err == ERR_UPSTREAM_UNSOLICITED);
+    bool stale_mail =
+        s->state == RELAY_MAIL && !s->retried && loss->err != ERR_UPSTREAM_REPLY && loss->err != ERR_UPSTREAM_TIMEOUT;
+    s->up = NULL;
+    s->up_txn = false;
+    if (!expected)
+        trace_error(&s->trace, SIDE_UPSTREAM, s->txn ? s->txn_number : 0, loss->err,
+                    s->txn ? stage_word(relay_stage(s)) : NULL, server, loss_detail(loss, text, sizeof(text)));
+    if (stale_mail) {
+        struct list *first;
+        while ((first = list_first(&steps)) != NULL) {
+            list_remove(first);
+            list_append(&s->held, first);
+        }
+        retry_mail(s);
+        return;
+    }
+    if (s->txn != NULL)
+        lose_transaction(s, loss, &steps);
+    else
+        answer_steps(s, &steps, smtp_reply_own(SMTP_OWN_UPSTREAM_LOST));
+    client_run(&s->client);
+    session_check_end(s);
+}

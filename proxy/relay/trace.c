@@ -1,0 +1,166 @@
+/* Every function checks first whether anybody wants the record: making one costs more than not. */
+#include "proxy/relay/trace.h"
+
+#include <stdio.h>
+
+bool trace_wants(const struct trace *t, enum level level) { return !t->quiet && logger_wants(t->log, level); }
+
+void trace_emit(const struct trace *t, const struct record *r)
+{
+    if (!t->quiet)
+        logger_write(t->log, r);
+}
+
+/* The keys that stand first in every record of a session. */
+struct head {
+    char tid[48];
+};
+
+static void begin(const struct trace *t, struct record *r, struct head *h, enum tnx tnx, enum side side, unsigned txn,
+                  const char *host)
+{
+    record_begin(r, tnx, t->loop->real);
+    record_str(r, KEY_COMPONENT, t->component);
+    if (t->cid[0] != '\0')
+        record_cstr(r, KEY_CID, t->cid);
+    if (txn > 0) {
+        int n = snprintf(h->tid, sizeof(h->tid), "%s.%u", t->cid, txn);
+        record_str(r, KEY_TID, span_of(h->tid, (size_t)n));
+    }
+    record_side(r, side);
+    record_cstr(r, KEY_HOST, host ? host : t->host);
+}
+
+static const char *side_word(enum side side) { return side == SIDE_UPSTREAM ? "upstream" : "client"; }
+
+void trace_connection(const struct trace *t, const struct trace_peer *peer)
+{
+    if (!trace_wants(t, LEVEL_INFO))
+        return;
+    struct record r;
+    struct head h;
+    char remote[NETADDR_STRLEN], local[NETADDR_STRLEN];
+    bool client = peer->side == SIDE_CLIENT;
+    begin(t, &r, &h, TNX_CONNECTION, peer->side, 0, client ? NULL : netaddr_print_ip(&peer->remote, remote));
+    if (peer->remote.family != NETADDR_UNIX)
+        record_int(&r, KEY_PORT, peer->remote.port);
+    if (peer->hostname != NULL)
+        record_cstr(&r, KEY_HOSTNAME, peer->hostname);
+    if (peer->listener != NULL)
+        record_cstr(&r, KEY_LISTENER, peer->listener);
+    record_cstr(&r, KEY_LOCAL_HOST, netaddr_print_ip(&peer->local, local));
+    if (peer->local.family != NETADDR_UNIX)
+        record_int(&r, KEY_LOCAL_PORT, peer->local.port);
+    if (peer->server != NULL)
+        record_cstr(&r, KEY_SERVER, peer->server);
+    if (!client)
+        record_bool(&r, KEY_REUSED, false);
+    struct span msg[] = { client ? SPAN_LIT("Connection from ") : SPAN_LIT("Connection to "),
+                          span_str(client ? t->host : peer->server) };
+    record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
+    logger_write(t->log, &r);
+}
+
+void trace_close(const struct trace *t, const struct trace_peer *peer, const struct trace_totals *totals,
+                 enum close_reason reason)
+{
+    if (!trace_wants(t, LEVEL_INFO))
+        return;
+    struct record r;
+    struct head h;
+    char remote[NETADDR_STRLEN];
+    bool client = peer->side == SIDE_CLIENT;
+    begin(t, &r, &h, TNX_CLOSE, peer->side, 0, client ? NULL : netaddr_print_ip(&peer->remote, remote));
+    if (peer->hostname != NULL)
+        record_cstr(&r, KEY_HOSTNAME, peer->hostname);
+    record_cstr(&r, KEY_REASON, close_reason_word(reason));
+    record_ms(&r, KEY_DURATION_MS, t->loop->mono - totals->opened);
+    record_int(&r, KEY_BYTES_IN, (int64_t)totals->bytes_in);
+    record_int(&r, KEY_BYTES_OUT, (int64_t)totals->bytes_out);
+    record_int(&r, KEY_COMMANDS, totals->commands);
+    record_int(&r, KEY_MESSAGES, totals->messages);
+    record_int(&r, KEY_ERRORS, totals->errors);
+    struct span msg[] = { client ? SPAN_LIT("Connection from ") : SPAN_LIT("Connection to "),
+                          span_str(client ? t->host : peer->server), SPAN_LIT(" closed: "),
+                          span_str(close_reason_word(reason)) };
+    record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
+    logger_write(t->log, &r);
+}
+
+void trace_command(const struct trace *t, enum side side, unsigned txn, const char *verb, struct span line)
+{
+    if (!trace_wants(t, LEVEL_DEBUG))
+        return;
+    struct record r;
+    struct head h;
+    begin(t, &r, &h, TNX_COMMAND, side, txn, NULL);
+    record_cstr(&r, KEY_COMMAND, verb);
+    record_str(&r, KEY_LINE, line);
+    struct span msg[] = { SPAN_LIT("C: "), line };
+    record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
+    logger_write(t->log, &r);
+}
+
+void trace_reply(const struct trace *t, enum side side, unsigned txn, const struct smtp_reply *reply, usec_t took)
+{
+    if (!trace_wants(t, LEVEL_DEBUG))
+        return;
+    struct record r;
+    struct head h;
+    begin(t, &r, &h, TNX_SEND, side, txn, NULL);
+    record_int(&r, KEY_CODE, reply->code);
+    if (reply->enhanced[0] != '\0')
+        record_cstr(&r, KEY_ENHANCED, reply->enhanced);
+    record_reply_lines(&r, KEY_LINES, reply);
+    record_ms(&r, KEY_MS, took);
+    struct span line = reply->wire;
+    const char *end = line.n > 0 ? memchr(line.p, '\r', line.n) : NULL;
+    struct span msg[] = { SPAN_LIT("S: "), end ? span_of(line.p, (size_t)(end - line.p)) : line };
+    record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
+    logger_write(t->log, &r);
+}
+
+void trace_data(const struct trace *t, enum side side, unsigned txn, uint64_t bytes, usec_t took)
+{
+    if (!trace_wants(t, LEVEL_DEBUG))
+        return;
+    struct record r;
+    struct head h;
+    char text[48];
+    begin(t, &r, &h, TNX_DATA, side, txn, NULL);
+    record_int(&r, KEY_BYTES, (int64_t)bytes);
+    record_ms(&r, KEY_MS, took);
+    snprintf(text, sizeof(text), "C: <%llu bytes of DATA>", (unsigned long long)bytes);
+    record_cstr(&r, KEY_MSG, text);
+    logger_write(t->log, &r);
+}
+
+static void error_record(const struct trace *t, enum side side, unsigned txn, const char *code, const char *text,
+                         const char *stage, const char *host)
+{
+    struct record r;
+    struct head h;
+    begin(t, &r, &h, TNX_ERROR, side, txn, host);
+    record_open(&r, KEY_ERR);
+    record_cstr(&r, KEY_CODE, code);
+    record_cstr(&r, KEY_MESSAGE, text);
+    record_close(&r);
+    if (stage != NULL)
+        record_cstr(&r, KEY_STAGE, stage);
+    struct span msg[] = { span_str(side_word(side)), SPAN_LIT(" "), span_str(host ? host : t->host), SPAN_LIT(": "),
+                          span_str(text) };
+    record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
+    trace_emit(t, &r);
+}
+
+void trace_error(const struct trace *t, enum side side, unsigned txn, enum record_error err, const char *stage,
+                 const char *host, const char *detail)
+{
+    error_record(t, side, txn, record_error_code(err), detail ? detail : record_error_text(err), stage, host);
+}
+
+void trace_errno(const struct trace *t, enum side side, unsigned txn, int err, const char *stage, const char *host)
+{
+    const char *name = strerrorname_np(err);
+    error_record(t, side, txn, name ? name : "EUNKNOWN", strerror(err), stage, host);
+}

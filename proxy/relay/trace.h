@@ -1,0 +1,51 @@
+/* The records of a session, made where the thing happens. Masking was done before: what comes here may be logged. */
+#ifndef PROXY_RELAY_TRACE_H
+#define PROXY_RELAY_TRACE_H
+
+#include "common/netaddr.h"
+#include "common/smtp/command.h"
+#include "common/smtp/reply.h"
+#include "proxy/log/log.h"
+#include "proxy/net/loop.h"
+
+enum { CID_MAX = 24 };
+
+/* Who the records are about. One a session, shared by its legs. */
+struct trace {
+    struct logger *log;
+    struct loop *loop;
+    struct span component;
+    char cid[CID_MAX];
+    char host[NETADDR_STRLEN]; /* the real client */
+    bool quiet;                /* log.ignore_clients */
+};
+
+/* The ends of a connection as its records show them. */
+struct trace_peer {
+    enum side side;
+    struct netaddr remote, local;
+    const char *hostname, *listener, *server; /* NULL: left out */
+};
+struct trace_totals {
+    usec_t opened;
+    uint64_t bytes_in, bytes_out;
+    unsigned commands, messages, errors;
+};
+
+bool trace_wants(const struct trace *t, enum level level);
+void trace_connection(const struct trace *t, const struct trace_peer *peer);
+void trace_close(const struct trace *t, const struct trace_peer *peer, const struct trace_totals *totals,
+                 enum close_reason reason);
+/* txn: the number of the transaction that it belongs to, or 0. */
+void trace_command(const struct trace *t, enum side side, unsigned txn, const char *verb, struct span line);
+void trace_reply(const struct trace *t, enum side side, unsigned txn, const struct smtp_reply *reply, usec_t took);
+void trace_data(const struct trace *t, enum side side, unsigned txn, uint64_t bytes, usec_t took);
+/* stage and detail may be NULL; without detail the code's own text is the message. host: NULL is the client's. */
+void trace_error(const struct trace *t, enum side side, unsigned txn, enum record_error err, const char *stage,
+                 const char *host, const char *detail);
+/* The same for a system call: the code is the errno's name. */
+void trace_errno(const struct trace *t, enum side side, unsigned txn, int err, const char *stage, const char *host);
+/* Writes a record that somebody else has made. */
+void trace_emit(const struct trace *t, const struct record *r);
+
+#endif

@@ -1,0 +1,388 @@
+/* The connect is not watched for writing: a server speaks first, so its greeting, or the failure, makes the socket
+ * readable.
+ *
+ * Invariants: after finish() the stream is closed, the close record written (if there was a connection record), and
+ * nothing calls the owner any more. */
+#include "proxy/relay/upstream.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { QUIT_WAIT = 2 * USEC_PER_SEC };
+
+static void on_readable(void *owner);
+static void on_drained(void *owner);
+static void on_broken(void *owner, int err);
+static const struct stream_ops stream_ops = { .readable = on_readable, .drained = on_drained, .broken = on_broken };
+
+static void on_command(void *owner, const struct smtp_step *step);
+static void on_said(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
+static void on_reply(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
+static void on_early(void *owner, const struct smtp_reply *reply);
+static void on_fault(void *owner, enum smtp_client_fault fault, const struct smtp_reply *reply);
+static const struct smtp_client_ops smtp_ops = {
+    .command = on_command, .said = on_said, .reply = on_reply, .early = on_early, .fault = on_fault
+};
+
+static void free_upstream(struct grave *g)
+{
+    struct upstream *u = CONTAINER_OF(g, struct upstream, grave);
+    smtp_client_free(&u->smtp);
+    if (u->count != NULL)
+        atomic_fetch_sub(u->count, 1);
+    if (u->freed != NULL)
+        u->freed(u->freed_arg);
+    free(u);
+}
+
+/* The one way out. */
+static void finish(struct upstream *u, enum close_reason reason)
+{
+    if (u->closed)
+        return;
+    u->closed = true;
+    u->owner = NULL;
+    u->smtp.state = SMTP_CLIENT_DEAD;
+    timer_clear(&u->timer);
+    u->totals.bytes_in = u->stream.bytes_in;
+    u->totals.bytes_out = u->stream.bytes_out;
+    stream_close(&u->stream);
+    if (u->connected)
+        trace_close(u->trace, &u->peer, &u->totals, reason);
+    loop_bury(u->loop, &u->grave, free_upstream);
+}
+
+static void lose(struct upstream *u, const struct upstream_loss *loss, enum close_reason reason)
+{
+    void *owner = u->owner;
+    if (u->closed)
+        return;
+    u->owner = NULL;
+    if (owner != NULL)
+        u->ops->lost(owner, loss);
+    finish(u, reason);
+}
+
+static usec_t step_timeout(const struct upstream *u, const struct smtp_step *step)
+{
+    switch (step->kind) {
+    case SMTP_STEP_GREETING:
+        return u->connected ? u->set->timeouts.greeting : u->set->timeouts.connect;
+    case SMTP_STEP_DATA:
+        return u->set->timeouts.data_start;
+    case SMTP_STEP_END:
+        return u->set->timeouts.data_end;
+    case SMTP_STEP_QUIT:
+        return QUIT_WAIT;
+    case SMTP_STEP_EHLO:
+    case SMTP_STEP_HELO:
+    case SMTP_STEP_MAIL:
+    case SMTP_STEP_RCPT:
+    case SMTP_STEP_RSET:
+    case SMTP_STEP_PASS:
+        break;
+    }
+    return u->set->timeouts.command;
+}
+
+/* One timer, for what is awaited now. */
+static void arm(struct upstream *u)
+{
+    if (u->closed)
+        return;
+    const struct smtp_step *step = smtp_client_waiting(&u->smtp);
+    if (step != NULL) {
+        loop_timer(u->loop, &u->timer, step_timeout(u, step));
+    } else if (upstream_in_body(u) && stream_unsent(&u->stream) > 0) {
+        u->progress = u->stream.bytes_out;
+        loop_timer(u->loop, &u->timer, u->set->timeouts.data_block);
+    } else if (u->quitting) {
+        loop_timer(u->loop, &u->timer, QUIT_WAIT);
+    } else {
+        timer_clear(&u->timer);
+    }
+}
+
+static bool socket_is_connected(int fd)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof(ss);
+    return getpeername(fd, (struct sockaddr *)&ss, &len) == 0;
+}
+
+static void note_connected(struct upstream *u)
+{
+    if (u->connected)
+        return;
+    u->connected = true;
+    if (!trace_wants(u->trace, LEVEL_INFO))
+        return;
+    struct sockaddr_storage ss = { 0 };
+    socklen_t len = sizeof(ss);
+    if (getsockname(u->stream.fd, (struct sockaddr *)&ss, &len) == 0)
+        u->peer.local = netaddr_from_sockaddr((struct sockaddr *)&ss);
+    trace_connection(u->trace, &u->peer);
+}
+
+static void on_timer(struct timer *t)
+{
+    struct upstream *u = CONTAINER_OF(t, struct upstream, timer);
+    if (!u->connected && socket_is_connected(u->stream.fd)) {
+        note_connected(u);
+        arm(u);
+        return;
+    }
+    if (u->smtp.state == SMTP_CLIENT_BODY && u->stream.bytes_out != u->progress) {
+        arm(u);
+        return;
+    }
+    if (u->quitting) {
+        finish(u, CLOSE_QUIT);
+        return;
+    }
+    struct upstream_loss loss = { .err = u->connected ? ERR_UPSTREAM_TIMEOUT : ERR_UPSTREAM_CONNECT,
+                                  .sys = u->connected ? 0 : ETIMEDOUT };
+    lose(u, &loss, CLOSE_TIMEOUT);
+}
+
+static void on_command(void *owner, const struct smtp_step *step)
+{
+    struct upstream *u = owner;
+    u->totals.commands++;
+    if (!trace_wants(u->trace, LEVEL_DEBUG))
+        return;
+    struct span line = span_of(step->text, step->len);
+    struct smtp_command cmd;
+    smtp_command_parse(&cmd, line);
+    trace_command(u->trace, SIDE_UPSTREAM, step->tag.txn, smtp_verb_name(cmd.verb), line);
+}
+
+static void on_said(void *owner, const struct smtp_step *step, const struct smtp_reply *reply)
+{
+    struct upstream *u = owner;
+    u->totals.errors += reply->code >= 400;
+    trace_reply(u->trace, SIDE_UPSTREAM, step ? step->tag.txn : 0, reply, step ? u->loop->mono - step->since : 0);
+}
+
+static void on_reply(void *owner, const struct smtp_step *step, const struct smtp_reply *reply)
+{
+    struct upstream *u = owner;
+    if (step->kind == SMTP_STEP_GREETING)
+        return;
+    if (step->kind == SMTP_STEP_EHLO || step->kind == SMTP_STEP_HELO) {
+        if (!smtp_reply_is(reply, 2))
+            return;
+        u->ready = true;
+        u->ready_at = u->loop->mono;
+        if (u->owner != NULL)
+            u->ops->ready(u->owner, reply);
+        return;
+    }
+    if (step->kind == SMTP_STEP_END && smtp_reply_is(reply, 2))
+        u->totals.messages++;
+    if (u->owner != NULL)
+        u->ops->reply(u->owner, step, reply);
+}
+
+static void on_early(void *owner, const struct smtp_reply *reply)
+{
+    struct upstream *u = owner;
+    if (u->owner != NULL)
+        u->ops->early(u->owner, reply);
+}
+
+static void on_fault(void *owner, enum smtp_client_fault fault, const struct smtp_reply *reply)
+{
+    static const enum record_error words[] = {
+        [SMTP_CLIENT_BAD_GREETING] = ERR_UPSTREAM_GREETING,
+        [SMTP_CLIENT_BAD_EHLO] = ERR_UPSTREAM_EHLO,
+        [SMTP_CLIENT_BAD_REPLY] = ERR_UPSTREAM_REPLY,
+        [SMTP_CLIENT_UNSOLICITED] = ERR_UPSTREAM_UNSOLICITED,
+    };
+    struct upstream *u = owner;
+    struct upstream_loss loss = { .err = words[fault], .reply = reply };
+    lose(u, &loss, CLOSE_PROTOCOL);
+}
+
+static void lose_at_eof(struct upstream *u)
+{
+    if (u->quitting) {
+        finish(u, CLOSE_QUIT);
+        return;
+    }
+    struct upstream_loss loss = { .err = ERR_UPSTREAM_LOST };
+    lose(u, &loss, CLOSE_GONE);
+}
+
+static void on_readable(void *owner)
+{
+    struct upstream *u = owner;
+    note_connected(u);
+    while (!u->closed && !buf_empty(&u->stream.in)) {
+        size_t used = smtp_client_feed(&u->smtp, buf_span(&u->stream.in), stream_out(&u->stream), u->loop->mono);
+        if (u->closed || used == 0)
+            break;
+        buf_consume(&u->stream.in, used);
+    }
+    if (u->closed)
+        return;
+    stream_wrote(&u->stream);
+    arm(u);
+    if (u->owner != NULL)
+        u->ops->settled(u->owner);
+    if (u->stream.eof && !u->closed)
+        lose_at_eof(u);
+}
+
+static void on_drained(void *owner)
+{
+    struct upstream *u = owner;
+    arm(u);
+    if (u->owner != NULL)
+        u->ops->drained(u->owner);
+}
+
+static void on_broken(void *owner, int err)
+{
+    struct upstream *u = owner;
+    if (u->quitting) {
+        finish(u, CLOSE_QUIT);
+        return;
+    }
+    if (!u->connected && socket_is_connected(u->stream.fd))
+        note_connected(u);
+    struct upstream_loss loss = { .err = u->connected ? ERR_UPSTREAM_LOST : ERR_UPSTREAM_CONNECT, .sys = err };
+    lose(u, &loss, CLOSE_GONE);
+}
+
+static socklen_t make_sockaddr(struct sockaddr_storage *ss, const struct endpoint *at, const struct netaddr *addr)
+{
+    memset(ss, 0, sizeof(*ss));
+    if (at->kind == ENDPOINT_UNIX) {
+        struct sockaddr_un *un = (struct sockaddr_un *)ss;
+        un->sun_family = AF_UNIX;
+        memcpy(un->sun_path, at->host, min_size(strlen(at->host), sizeof(un->sun_path) - 1));
+        return sizeof(*un);
+    }
+    if (addr->family == NETADDR_IPV6) {
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
+        in6->sin6_family = AF_INET6;
+        in6->sin6_port = htons(addr->port);
+        memcpy(&in6->sin6_addr, addr->ip, 16);
+        return sizeof(*in6);
+    }
+    struct sockaddr_in *in = (struct sockaddr_in *)ss;
+    in->sin_family = AF_INET;
+    in->sin_port = htons(addr->port);
+    memcpy(&in->sin_addr, addr->ip, 4);
+    return sizeof(*in);
+}
+
+static int connect_socket(const struct endpoint *at, const struct netaddr *addr)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = make_sockaddr(&ss, at, addr);
+    int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (ss.ss_family != AF_UNIX) {
+        int on = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    }
+    if (connect(fd, (struct sockaddr *)&ss, len) == 0 || errno == EINPROGRESS)
+        return fd;
+    int err = errno;
+    close(fd);
+    errno = err;
+    return -1;
+}
+
+struct upstream *upstream_open(struct loop *loop, const struct trace *trace, const struct upstream_settings *set,
+                               const char *server, const struct endpoint *at, const struct netaddr *addr,
+                               const struct upstream_ops *ops, void *owner)
+{
+    int fd = connect_socket(at, addr);
+    if (fd < 0)
+        return NULL;
+    struct upstream *u = malloc(sizeof(*u));
+    if (u == NULL)
+        abort();
+    *u = (struct upstream){ .loop = loop, .trace = trace, .set = set, .ops = ops, .owner = owner, .server = server };
+    u->peer = (struct trace_peer){ .side = SIDE_UPSTREAM, .remote = *addr, .server = server };
+    if (at->kind == ENDPOINT_UNIX)
+        u->peer.remote = u->peer.local = (struct netaddr){ .family = NETADDR_UNIX };
+    u->totals.opened = u->began = loop->mono;
+    timer_init(&u->timer, on_timer);
+    stream_open(&u->stream, loop, fd, false, &stream_ops, u);
+    smtp_client_init(&u->smtp, set->hostname, &smtp_ops, u, &loop->pool, loop->mono);
+    arm(u);
+    return u;
+}
+
+void upstream_add(struct upstream *u, struct smtp_step *step)
+{
+    u->txns += step->kind == SMTP_STEP_MAIL;
+    smtp_client_add(&u->smtp, step, stream_out(&u->stream), u->loop->mono);
+    stream_wrote(&u->stream);
+    if (!timer_is_set(&u->timer))
+        arm(u);
+}
+
+/* Small messages wait for their end, to leave with it in one write; large pieces leave from where they are. */
+enum { BODY_COPY_MAX = 16384 };
+
+void upstream_body(struct upstream *u, const struct span *pieces, unsigned count)
+{
+    size_t total = 0;
+    for (unsigned i = 0; i < count; i++)
+        total += pieces[i].n;
+    if (total + stream_unsent(&u->stream) > BODY_COPY_MAX) {
+        stream_write_pieces(&u->stream, pieces, count);
+    } else {
+        for (unsigned i = 0; i < count; i++)
+            buf_append_span(stream_out(&u->stream), pieces[i]);
+        stream_wrote(&u->stream);
+    }
+    if (!timer_is_set(&u->timer))
+        arm(u);
+}
+
+void upstream_end(struct upstream *u, struct smtp_tag tag)
+{
+    smtp_client_end(&u->smtp, tag, stream_out(&u->stream), u->loop->mono);
+    stream_wrote(&u->stream);
+    arm(u);
+}
+
+void upstream_quit(struct upstream **up)
+{
+    struct upstream *u = *up;
+    *up = NULL;
+    if (u == NULL)
+        return;
+    const struct smtp_step *waiting = smtp_client_waiting(&u->smtp);
+    if (!u->ready || upstream_in_body(u) || (waiting != NULL && waiting->kind != SMTP_STEP_RSET)) {
+        u->owner = NULL;
+        finish(u, CLOSE_QUIT);
+        return;
+    }
+    u->owner = NULL;
+    u->quitting = true;
+    upstream_add(u, smtp_step_new(SMTP_STEP_QUIT, (struct smtp_tag){ 0 }, SPAN_LIT("QUIT")));
+    arm(u);
+}
+
+void upstream_drop(struct upstream **up, enum close_reason reason)
+{
+    struct upstream *u = *up;
+    *up = NULL;
+    if (u == NULL)
+        return;
+    u->owner = NULL;
+    finish(u, reason);
+}

@@ -1,0 +1,74 @@
+/* A connection to an upstream server: a stream and the client engine, with the timeouts of each step and the records of
+ * this leg. It knows nothing of clients.
+ *
+ * An upstream ends in one of three ways: the owner quits it (QUIT is said, 221 and FIN awaited for 2 s), the owner
+ * drops it (closed at once), or it is lost (ops->lost; it is closed then). In each case it buries itself. */
+#ifndef PROXY_RELAY_UPSTREAM_H
+#define PROXY_RELAY_UPSTREAM_H
+
+#include <stdatomic.h>
+
+#include "common/smtp/client.h"
+#include "proxy/net/stream.h"
+#include "proxy/relay/trace.h"
+#include "proxy/settings.h"
+
+/* Why an upstream was lost. */
+struct upstream_loss {
+    enum record_error err;
+    int sys;                        /* an errno where a system call said so; else 0 */
+    const struct smtp_reply *reply; /* a greeting or EHLO that refused us, a 421 that nobody asked for; or NULL */
+};
+
+struct upstream;
+struct upstream_ops {
+    /* Greeted, and EHLO or HELO accepted: steps may be given. ehlo is the reply. */
+    void (*ready)(void *owner, const struct smtp_reply *ehlo);
+    void (*reply)(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
+    /* In the body, before the end of data. */
+    void (*early)(void *owner, const struct smtp_reply *reply);
+    void (*drained)(void *owner);
+    /* Unanswered steps can still be taken from u->smtp in this call. */
+    void (*lost)(void *owner, const struct upstream_loss *loss);
+    /* All bytes of one read were handled. */
+    void (*settled)(void *owner);
+};
+
+struct upstream {
+    struct grave grave;
+    struct loop *loop;
+    const struct trace *trace;
+    const struct upstream_settings *set;
+    const struct upstream_ops *ops;
+    void *owner;        /* NULL: it is on its way out */
+    const char *server; /* as configured */
+    struct stream stream;
+    struct smtp_client smtp;
+    struct timer timer;
+    struct trace_peer peer;
+    struct trace_totals totals;
+    bool connected, ready, quitting, closed;
+    uint64_t progress; /* bytes written when the body's timer was set */
+    usec_t ready_at, began;
+    unsigned txns;            /* transactions begun on it */
+    atomic_uint *count;       /* counted down when it is gone; may be NULL */
+    void (*freed)(void *arg); /* told then; may be NULL */
+    void *freed_arg;
+};
+
+/* Connects. NULL: the connect() failed at once, errno says why. trace and set must outlive it. */
+struct upstream *upstream_open(struct loop *loop, const struct trace *trace, const struct upstream_settings *set,
+                               const char *server, const struct endpoint *at, const struct netaddr *addr,
+                               const struct upstream_ops *ops, void *owner);
+/* Gives a step, which is taken over. */
+void upstream_add(struct upstream *u, struct smtp_step *step);
+/* Message bytes in canonical form; see stream_write_pieces. */
+void upstream_body(struct upstream *u, const struct span *pieces, unsigned count);
+void upstream_end(struct upstream *u, struct smtp_tag tag);
+static inline bool upstream_in_body(const struct upstream *u) { return u->smtp.state == SMTP_CLIENT_BODY; }
+static inline bool upstream_congested(const struct upstream *u) { return stream_unsent(&u->stream) > STREAM_HIGH; }
+/* The three ends; *u becomes NULL. reason: of the close record. */
+void upstream_quit(struct upstream **u);
+void upstream_drop(struct upstream **u, enum close_reason reason);
+
+#endif

@@ -1,0 +1,248 @@
+/* The main thread speaks to a worker by flags and one ev_async; everything else happens on the worker's own thread.
+ *
+ * A reload swaps the settings for new sessions; a stop closes the watches, says good-bye to the idle, waits for the
+ * others until timeouts.shutdown, then kills them; the loop ends when the last session has. */
+#include "proxy/worker.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/net/dns.h"
+#include "proxy/relay/client.h"
+
+static void each_session(struct worker *w, void (*act)(struct list *node))
+{
+    struct list *next;
+    for (struct list *n = w->sessions.next; n != &w->sessions; n = next) {
+        next = n->next;
+        act(n);
+    }
+}
+
+static void end_if_drained(struct worker *w)
+{
+    if (w->draining && list_empty(&w->sessions))
+        loop_break(&w->loop);
+}
+
+static void stop_accepting(struct worker *w)
+{
+    for (unsigned i = 0; i < w->watches; i++)
+        listener_watch_stop(&w->watch[i]);
+}
+
+static void on_drain_limit(struct timer *t)
+{
+    struct worker *w = CONTAINER_OF(t, struct worker, drain_limit);
+    each_session(w, w->ops->kill);
+    end_if_drained(w);
+}
+
+static void begin_drain(struct worker *w)
+{
+    if (w->draining)
+        return;
+    w->draining = true;
+    stop_accepting(w);
+    each_session(w, w->ops->shutdown);
+    loop_timer(&w->loop, &w->drain_limit, w->settings->timeouts.shutdown);
+    end_if_drained(w);
+}
+
+static void take_reload(struct worker *w)
+{
+    struct settings *fresh = atomic_exchange(&w->reload, NULL);
+    if (fresh == NULL)
+        return;
+    offer_cache_free(&w->offers);
+    settings_unref(&w->settings);
+    w->settings = fresh;
+}
+
+static void set_paused(struct worker *w, bool paused)
+{
+    w->paused = paused;
+    for (unsigned i = 0; i < w->watches; i++)
+        listener_watch_pause(&w->watch[i], paused);
+}
+
+/* The log has room again, or its state changed: those that waited go on; those that must wait come back into the list.
+ */
+static void resume_blocked(struct worker *w)
+{
+    struct list waiting;
+    if (!atomic_exchange(&w->log_woke, false))
+        return;
+    list_init(&waiting);
+    while (!list_empty(&w->blocked)) {
+        struct list *node = list_first(&w->blocked);
+        list_remove(node);
+        list_append(&waiting, node);
+    }
+    if (w->paused && !w->draining && logger_state(w->logger) != LOG_BLOCKED)
+        set_paused(w, false);
+    while (!list_empty(&waiting)) {
+        struct list *node = list_first(&waiting);
+        list_remove(node);
+        client_run(LIST_ENTRY(node, struct client, blocked));
+    }
+}
+
+static void on_wake(struct ev_loop *ev, ev_async *a, int events)
+{
+    (void)ev;
+    (void)events;
+    struct worker *w = a->data;
+    loop_tick(&w->loop);
+    take_reload(w);
+    resume_blocked(w);
+    if (atomic_load(&w->stop))
+        begin_drain(w);
+    if (atomic_load(&w->stop_now)) {
+        each_session(w, w->ops->kill);
+        end_if_drained(w);
+    }
+}
+
+static void log_woke(void *arg)
+{
+    struct worker *w = arg;
+    atomic_store(&w->log_woke, true);
+    ev_async_send(w->loop.ev, &w->wake);
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    loop_run(&w->loop);
+    atomic_store(&w->done, true);
+    return NULL;
+}
+
+bool worker_done(const struct worker *w) { return atomic_load(&w->done); }
+
+static bool start_thread(struct worker *w)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool ok = pthread_create(&w->thread, NULL, worker_main, w) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return ok;
+}
+
+static void watch_listeners(struct worker *w, struct listener *const *listeners)
+{
+    w->watches = (unsigned)w->settings->listeners;
+    w->watch = calloc(w->watches, sizeof(*w->watch));
+    if (w->watch == NULL)
+        abort();
+    for (unsigned i = 0; i < w->watches; i++)
+        listener_watch_start(&w->watch[i], w, listeners[i], i);
+}
+
+static void free_parts(struct worker *w)
+{
+    offer_cache_free(&w->offers);
+    free(w->watch);
+    settings_unref(&w->settings);
+    struct settings *unread = atomic_exchange(&w->reload, NULL);
+    settings_unref(&unread);
+    ev_async_stop(w->loop.ev, &w->wake);
+    dns_free(&w->dns);
+    loop_free(&w->loop);
+}
+
+bool worker_start(struct worker *w, const struct worker_parts *parts, const char **why)
+{
+    *w = (struct worker){ .ops = parts->ops, .ops_arg = parts->ops_arg, .id = parts->id, .log = parts->log };
+    w->balance = parts->balance;
+    w->limits = parts->limits;
+    w->settings = settings_ref(parts->settings);
+    list_init(&w->sessions);
+    list_init(&w->blocked);
+    loop_init(&w->loop);
+    timer_init(&w->drain_limit, on_drain_limit);
+    ev_async_init(&w->wake, on_wake);
+    w->wake.data = w;
+    ev_async_start(w->loop.ev, &w->wake);
+    w->logger = log_logger(parts->log, parts->id, log_woke, w);
+    struct dns_options dns = { .servers = w->settings->dns_servers, .count = w->settings->dns_server_count };
+    w->dns = dns_new(&w->loop, &dns, why);
+    if (w->dns == NULL) {
+        free_parts(w);
+        return false;
+    }
+    watch_listeners(w, parts->listeners);
+    if (start_thread(w))
+        return true;
+    stop_accepting(w);
+    free_parts(w);
+    *why = "a thread can't be started";
+    return false;
+}
+
+void worker_reload(struct worker *w, struct settings *settings)
+{
+    struct settings *old = atomic_exchange(&w->reload, settings_ref(settings));
+    settings_unref(&old);
+    ev_async_send(w->loop.ev, &w->wake);
+}
+
+void worker_stop(struct worker *w, bool now)
+{
+    atomic_store(&w->stop, true);
+    if (now)
+        atomic_store(&w->stop_now, true);
+    ev_async_send(w->loop.ev, &w->wake);
+}
+
+void worker_join(struct worker *w)
+{
+    pthread_join(w->thread, NULL);
+    free_parts(w);
+}
+
+unsigned worker_sessions(const struct worker *w) { return atomic_load(&w->session_count); }
+
+void worker_session_began(struct worker *w, struct list *node)
+{
+    list_append(&w->sessions, node);
+    atomic_fetch_add(&w->session_count, 1);
+}
+
+void worker_session_ended(struct worker *w, struct list *node)
+{
+    list_remove(node);
+    atomic_fetch_sub(&w->session_count, 1);
+    end_if_drained(w);
+}
+
+void worker_wait_for_log(struct worker *w, struct list *node)
+{
+    list_append(&w->blocked, node);
+    worker_pause_for_log(w);
+}
+
+void worker_pause_for_log(struct worker *w)
+{
+    if (!w->paused && !w->draining)
+        set_paused(w, true);
+}
+
+static void base32(char *out, unsigned chars, uint64_t v)
+{
+    static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
+    for (unsigned i = chars; i > 0; i--, v >>= 5)
+        out[i - 1] = digits[v & 31];
+}
+
+/* The run's 8 characters, 2 for the worker, 7 that count: unique for 34 thousand million sessions a worker. */
+void worker_make_cid(struct worker *w, char *out)
+{
+    memcpy(out, log_run(w->log), LOG_RUN_LEN);
+    base32(out + LOG_RUN_LEN, 2, w->id);
+    base32(out + LOG_RUN_LEN + 2, 7, ++w->session_next);
+    out[LOG_RUN_LEN + 9] = '\0';
+}
