@@ -1,0 +1,73 @@
+import os
+import shutil
+
+import pytest
+
+from harness.postfix import Postfix
+from harness.world import World
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="also the tests marked long")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--long") or "long" in (config.getoption("-m") or ""):
+        return
+    skip = pytest.mark.skip(reason="long; run with --long or -m long")
+    for item in items:
+        if "long" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.hookimpl(tryfirst=True, hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call":
+        item.failed_call = report.failed
+
+
+@pytest.fixture
+def world(request):
+    w = World()
+    yield w
+    w.end(getattr(request.node, "failed_call", False))
+
+
+@pytest.fixture(scope="module")
+def shared(request):
+    """For tables: one program and one accepting upstream for all rows; the books are checked at the end."""
+    w = World()
+    w.up = w.mta()
+    w.proxy = w.tap(w.up, getattr(request.module, "SHARED_CONFIG", None))
+    yield w
+    w.end(False)
+
+
+@pytest.fixture
+def tap(shared):
+    """The module's program. Sessions of a row are ended before the next one."""
+    before = len(shared.proxy.clients)
+    shared.proxy.mark = len(shared.proxy.log.raw)
+    yield shared.proxy
+    for client in shared.proxy.clients[before:]:
+        client.close()
+
+
+@pytest.fixture
+def up(shared):
+    return shared.up
+
+
+@pytest.fixture(scope="session")
+def postfix():
+    if os.geteuid() != 0:
+        pytest.skip("a private Postfix needs root")
+    if not shutil.which("postfix", path="/usr/sbin:/usr/bin"):
+        pytest.skip("Postfix is not installed")
+    instance = Postfix()
+    try:
+        yield instance.start()
+    finally:
+        instance.stop()

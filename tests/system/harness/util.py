@@ -1,0 +1,158 @@
+"""Waiting for conditions, ports, and child processes that never outlive the tests."""
+import ctypes
+import os
+import select
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+DEADLINE = float(os.environ.get("SMTPTAP_TEST_DEADLINE", "10"))
+POLL = 0.003
+_libc = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
+
+
+class Timeout(AssertionError):
+    pass
+
+
+def wait_until(condition, what="condition", timeout=None):
+    """Returns the first true value of condition(); what may be a callable that tells how things stand."""
+    end = time.monotonic() + (DEADLINE if timeout is None else timeout)
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Timeout(f"waited in vain for {what() if callable(what) else what}")
+        time.sleep(POLL)
+
+
+def free_port(host="127.0.0.1"):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as s:
+        s.bind((host, 0))
+        return s.getsockname()[1]
+
+
+def listening(port, host="127.0.0.1"):
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+def _die_with_parent():
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Child:
+    """A child process in a group of its own; the kernel kills it if the tests die."""
+
+    def __init__(self, argv, env=None, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=None, pass_fds=(),
+                 limit=None):
+        def prepare():
+            _die_with_parent()
+            if limit:
+                limit()
+
+        self.argv = argv
+        self.process = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=cwd,
+                                        start_new_session=True, preexec_fn=prepare, pass_fds=pass_fds)
+        self.pid = self.process.pid
+
+    @property
+    def returncode(self):
+        return self.process.poll()
+
+    def send_signal(self, number):
+        self.process.send_signal(number)
+
+    def wait(self, timeout=None):
+        return self.process.wait(DEADLINE if timeout is None else timeout)
+
+    def end(self, number=signal.SIGTERM, timeout=5):
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                pass
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait(timeout)
+        return self.process.returncode
+
+
+def pss_kib(pid):
+    with open(f"/proc/{pid}/smaps_rollup") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+
+
+def status_kib(pid, key):
+    """VmRSS or VmHWM of a process."""
+    with open(f"/proc/{pid}/status") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith(key + ":"))
+
+
+def open_fds(pid):
+    """What the process holds open, as sorted kinds: sockets are counted, not told apart."""
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            target = os.readlink(f"/proc/{pid}/fd/{fd}")
+        except OSError:
+            continue
+        found.append(target.split(":")[0])
+    return sorted(found)
+
+
+def unread_bytes(server_port, client_port):
+    """Bytes that the owner of server_port has not read yet from the connection with client_port (loopback TCP)."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with open(table) as f:
+            next(f)
+            for line in f:
+                field = line.split(None, 5)
+                if field[1].endswith(":%04X" % server_port) and field[2].endswith(":%04X" % client_port):
+                    return int(field[4].split(":")[1], 16)
+    return 0
+
+
+class Reader(threading.Thread):
+    """Reads a file descriptor to its end and hands the bytes on; can be told to pause, as a reader that stalls."""
+
+    def __init__(self, fd, sink):
+        super().__init__(daemon=True)
+        self.fd, self.sink = fd, sink
+        self.flowing = threading.Event()
+        self.flowing.set()
+        self._wake_r, self._wake_w = os.pipe()
+        self.start()
+
+    def run(self):
+        while True:
+            self.flowing.wait()
+            ready, _, _ = select.select([self.fd, self._wake_r], [], [])
+            if self._wake_r in ready:
+                break
+            try:
+                data = os.read(self.fd, 1 << 16)
+            except OSError:
+                break
+            if not data:
+                break
+            self.sink(data)
+
+    def stop(self):
+        self.flowing.set()
+        os.write(self._wake_w, b"x")
+        self.join(DEADLINE)
+        os.close(self._wake_r)
+        os.close(self._wake_w)
