@@ -307,8 +307,7 @@ static bool is_name_byte(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
-/* Labels of 1 to 63 letters, digits, '-' and '_'. A last label of digits alone is a mistyped address, not a name. */
-static bool is_name(struct span s)
+bool netaddr_is_hostname(struct span s)
 {
     size_t label = 0;
     bool digits = true;
@@ -389,7 +388,7 @@ static bool parse_host_port(struct endpoint *out, struct span text, const char *
         return fail(why, "the port must be a number from 0 to 65535");
     if (netaddr_parse_ip(&out->addr, host))
         out->kind = ENDPOINT_IP;
-    else if (is_name(host))
+    else if (netaddr_is_hostname(host))
         out->kind = ENDPOINT_NAME;
     else
         return fail(why, "neither an IP address nor a host name");

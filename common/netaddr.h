@@ -27,6 +27,10 @@ const char *netaddr_print(const struct netaddr *a, char out[NETADDR_PORT_STRLEN]
 bool netaddr_eq_ip(const struct netaddr *a, const struct netaddr *b);
 bool netaddr_is_loopback(const struct netaddr *a);
 
+/* Labels of 1 to 63 letters, digits, '-' and '_', at most 253 characters; a dot may stand at the end. A last label of
+ * digits alone is a mistyped address, not a name. */
+bool netaddr_is_hostname(struct span s);
+
 struct cidr {
     enum netaddr_family family; /* NETADDR_UNIX: any unix peer */
     uint8_t ip[16];
