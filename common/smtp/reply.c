@@ -15,7 +15,7 @@ static bool is_last(struct span line) { return line.n == CODE_LEN || line.p[CODE
 /* Can these bytes begin a line of the reply whose code is `code` (0: any)? */
 static bool head_fits(struct span line, int code)
 {
-    static const char low[] = "200", high[] = "559";
+    static const char low[] = "200", high[] = "599";
     for (size_t i = 0; i < min_size(line.n, CODE_LEN); i++) {
         if (line.p[i] < low[i] || line.p[i] > high[i])
             return false;

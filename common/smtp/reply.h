@@ -27,7 +27,7 @@ void smtp_reply_parser_init(struct smtp_reply_parser *p, struct buf_pool *pool);
 void smtp_reply_parser_free(struct smtp_reply_parser *p);
 /* Takes bytes from *in up to the end of one reply. DONE: *out is whole; its wire points into *in where the reply was
  * whole and canonical there, else into the parser, and is good until the next call. MORE: all of *in was taken. BAD:
- * not a reply (no three digits 2-5 0-5 0-9 (200 to 559), codes that differ between lines, a fourth byte that is neither
+ * not a reply (no three digits from 200 to 599, codes that differ between lines, a fourth byte that is neither
  * '-', blank nor line end, over SMTP_REPLY_MAX octets). LF alone ends a line too; a CR elsewhere, NUL and other control
  * bytes but tab become '?', and a tab behind the code a blank, so that what is passed on has one reading. "250" and
  * "250 " alone are whole lines. A call with nothing in *in gives the memory of a delivered reply back; after BAD the

@@ -35,7 +35,7 @@ static void check_enhanced(const struct smtp_reply *r)
 static void check_wire(const struct smtp_reply *r)
 {
     unsigned lines = 0;
-    require(r->wire.n >= 5 && r->wire.n <= SMTP_REPLY_MAX && r->code >= 200 && r->code <= 559);
+    require(r->wire.n >= 5 && r->wire.n <= SMTP_REPLY_MAX && r->code >= 200 && r->code <= 599);
     for (struct span rest = r->wire; rest.n > 0; lines++) {
         const char *nl = memchr(rest.p, '\n', rest.n);
         require(nl != NULL && nl - rest.p >= 4 && nl[-1] == '\r');
