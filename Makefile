@@ -75,15 +75,50 @@ $(OUT)/tests/fuzz/%: $(OUT)/tests/fuzz/%.o $(OUT)/libproxy.a $(OUT)/libcommon.a
 	@echo "  LD   $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+$(OUT)/tests/scenario/run: $(call obj,$(SCENARIO_SRC)) $(OUT)/libcommon.a
+	@echo "  LD   $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(OUT)/tests/bench/%: $(OUT)/tests/bench/%.o $(OUT)/libproxy.a $(OUT)/libcommon.a
+	@echo "  LD   $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 UNIT := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
 FUZZ := $(patsubst %.c,build/fuzz/%,$(FUZZ_SRC))
+SCENARIO := $(if $(SCENARIO_SRC),$(OUT)/tests/scenario/run)
 
-unit-build: $(UNIT)
+# What needs packages goes through one script; a second make then sees them.
+setup-%:
+	@deploy/setup.sh $*
+
+demo: setup-build
+	@$(MAKE) --no-print-directory -s all
+	@./smtptap demo
+
+test: setup-test
+	@tests/run.sh short
+
+test-long: setup-test
+	@tests/run.sh long
+
+lint: setup-test
+	@tests/lint.sh
+
+bench: setup-bench
+	@$(MAKE) --no-print-directory -s all
+	@/usr/bin/python3 tests/bench/bench.py $(BENCH)
+
+tests-build: $(OUT)/smtptap $(UNIT) $(SCENARIO)
 fuzz-build:
-	$(MAKE) BUILD=fuzz $(FUZZ)
+	@$(MAKE) --no-print-directory BUILD=fuzz $(FUZZ)
+
+install: $(OUT)/smtptap
+	install -D -m 755 $(OUT)/smtptap $(DESTDIR)$(PREFIX)/bin/smtptap
+	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/smtptap/LICENSE
+	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/smtptap/README.md
 
 clean:
 	rm -rf build smtptap
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)
-.PHONY: all clean unit-build fuzz-build
+.PHONY: all demo test test-long lint bench tests-build fuzz-build install clean

@@ -1,0 +1,104 @@
+#!/bin/bash
+# make test (short) and make test-long (long): builds what is tested, runs it, and closes with one line of counts.
+# The steps run beside each other where they can; each has its own log in build/test-logs, shown when it fails.
+set -u
+mode=${1:?short or long}
+cd "$(dirname "$0")/.." || exit 2
+logs=build/test-logs
+rm -rf $logs
+mkdir -p $logs
+passed=0
+failed=0
+skipped=0
+jobs=$(nproc)
+
+note() { printf '%s\n' "$*"; }
+
+# step NAME COMMAND...: one thing that passes or fails.
+step() {
+    local name=$1 began=$SECONDS
+    shift
+    if "$@" >"$logs/$name.log" 2>&1; then
+        passed=$((passed + 1))
+        note "ok    $name ($((SECONDS - began)) s)"
+    else
+        failed=$((failed + 1))
+        note "FAIL  $name; the end of $logs/$name.log:"
+        tail -n 40 "$logs/$name.log"
+    fi
+}
+
+build() { make --no-print-directory -s -j"$jobs" BUILD="$1" "${@:2}"; }
+
+# units BUILD: every unit test program, each a pass or a fail.
+units() {
+    local program name
+    for program in build/"$1"/tests/unit/test_*; do
+        case $program in *.o | *.d) continue ;; esac
+        name=unit-$1-$(basename "$program")
+        step "$name" timeout "${UNIT_TIMEOUT:-120}" "$program"
+    done
+}
+
+# fuzz SECONDS: every target for that long, as many at once as there are processors.
+fuzz() {
+    local seconds=$1 target name
+    for target in build/fuzz/tests/fuzz/fuzz_*; do
+        case $target in *.o | *.d) continue ;; esac
+        name=$(basename "$target")
+        name=${name#fuzz_}
+        mkdir -p "build/fuzz/corpus/$name" "build/fuzz/findings"
+        printf '%s\0' "$name"
+    done | xargs -0 -P "$jobs" -I{} sh -c '
+        dict=tests/fuzz/{}.dict
+        [ -e "$dict" ] && dict=-dict=$dict || dict=
+        build/fuzz/tests/fuzz/fuzz_{} -max_total_time='"$seconds"' -timeout=20 -rss_limit_mb=2048 -print_final_stats=0 \
+            -artifact_prefix=build/fuzz/findings/{}- $dict build/fuzz/corpus/{} tests/fuzz/corpus/{} \
+            >build/test-logs/fuzz-{}.log 2>&1 || { echo "fuzz_{} found something: build/test-logs/fuzz-{}.log"; exit 1; }'
+}
+
+# system BUILD MARK WORKERS
+system() {
+    SMTPTAP=$PWD/build/$1/smtptap /usr/bin/python3 -m pytest -q -p no:cacheprovider -n "$3" -m "$2" tests/system
+}
+
+# Adds pytest's own counts to ours.
+count_pytest() {
+    local line n
+    line=$(grep -E '^[0-9]+ (passed|failed|skipped|error)|^=* ?[0-9]+ (passed|failed)' "$logs/$1.log" | tail -n 1)
+    n=$(grep -oE '[0-9]+ passed' <<<"$line" | grep -oE '[0-9]+') && passed=$((passed + n))
+    n=$(grep -oE '[0-9]+ failed' <<<"$line" | grep -oE '[0-9]+') && failed=$((failed + n))
+    n=$(grep -oE '[0-9]+ error' <<<"$line" | grep -oE '[0-9]+') && failed=$((failed + n))
+    n=$(grep -oE '[0-9]+ skipped' <<<"$line" | grep -oE '[0-9]+') && skipped=$((skipped + n))
+    note "      $1: $line"
+}
+
+step build-asan build asan tests-build
+step build-release build release all
+step build-fuzz make --no-print-directory -s -j"$jobs" fuzz-build
+[ $failed = 0 ] || { note "$passed passed, $failed failed"; exit 1; }
+
+if [ "$mode" = long ]; then
+    step build-tsan build tsan tests-build
+    units tsan
+fi
+units asan
+for run in build/asan/tests/scenario/run; do
+    [ -x $run ] && step scenarios $run tests/scenario
+done
+if [ "$mode" = short ]; then
+    step system system asan 'not long' $((jobs * 2))
+    count_pytest system
+    step fuzz fuzz "${FUZZ_SECONDS:-3}"
+else
+    step system system asan 'not long' $((jobs * 2))
+    count_pytest system
+    step system-tsan system tsan 'not long' "$jobs"
+    count_pytest system-tsan
+    step system-long system release long 1
+    count_pytest system-long
+    step fuzz fuzz "${FUZZ_SECONDS:-600}"
+fi
+note ""
+note "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ]
