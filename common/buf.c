@@ -6,28 +6,43 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static char *block_take(struct buf_pool *pool)
+/* Only the pool's own thread writes the count, so it needs no locked operation. */
+static void count_lent(struct buf_pool *pool, size_t more, size_t less)
 {
-    char *block;
-    if (pool != NULL && pool->free != NULL) {
-        block = pool->free;
-        memcpy(&pool->free, block, sizeof(void *));
-        pool->count--;
-        return block;
-    }
-    block = malloc(BUF_BLOCK);
-    if (block == NULL)
-        abort();
-    return block;
+    if (pool != NULL)
+        atomic_store_explicit(&pool->lent, atomic_load_explicit(&pool->lent, memory_order_relaxed) + more - less,
+                              memory_order_relaxed);
 }
 
-static void block_give(struct buf_pool *pool, char *block, size_t cap)
+static char *memory_take(struct buf_pool *pool, size_t n)
 {
+    char *memory = malloc(n);
+    if (memory == NULL)
+        abort();
+    count_lent(pool, n, 0);
+    return memory;
+}
+
+static char *block_take(struct buf_pool *pool)
+{
+    if (pool == NULL || pool->free == NULL)
+        return memory_take(pool, BUF_BLOCK);
+    struct buf_block *block = pool->free;
+    pool->free = block->next;
+    pool->count--;
+    count_lent(pool, BUF_BLOCK, 0);
+    return (char *)block;
+}
+
+static void block_give(struct buf_pool *pool, char *memory, size_t cap)
+{
+    count_lent(pool, 0, cap);
     if (pool == NULL || cap != BUF_BLOCK || pool->count >= BUF_POOL_MAX) {
-        free(block);
+        free(memory);
         return;
     }
-    memcpy(block, &pool->free, sizeof(void *));
+    struct buf_block *block = (struct buf_block *)(void *)memory;
+    block->next = pool->free;
     pool->free = block;
     pool->count++;
 }
@@ -43,8 +58,12 @@ void buf_free(struct buf *b)
 
 void buf_pool_free(struct buf_pool *pool)
 {
-    while (pool->free != NULL)
-        free(block_take(pool));
+    while (pool->free != NULL) {
+        struct buf_block *block = pool->free;
+        pool->free = block->next;
+        free(block);
+    }
+    pool->count = 0;
 }
 
 static void buf_move(struct buf *b, char *to, size_t cap)
@@ -71,9 +90,7 @@ char *buf_reserve(struct buf *b, size_t n)
     } else {
         while (cap < need)
             cap *= 2;
-        char *to = malloc(cap);
-        if (to == NULL)
-            abort();
+        char *to = memory_take(b->pool, cap);
         buf_move(b, to, cap);
     }
     b->scan -= b->head;

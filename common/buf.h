@@ -9,14 +9,20 @@
 #ifndef COMMON_BUF_H
 #define COMMON_BUF_H
 
+#include <stdatomic.h>
+
 #include "common/span.h"
 
 enum { BUF_BLOCK = 65536, BUF_POOL_MAX = 64 };
 
 /* Free blocks of BUF_BLOCK bytes, for the buffers of one thread. Zero-initialised is empty. */
+struct buf_block {
+    struct buf_block *next;
+};
 struct buf_pool {
-    void *free;
+    struct buf_block *free;
     unsigned count;
+    atomic_size_t lent; /* bytes that its buffers hold now; any thread may read it */
 };
 
 struct buf {

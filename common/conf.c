@@ -54,6 +54,7 @@ static void append_path(const struct conf *c, uint32_t node, struct buf *out)
     for (; node != 0; node = c->node[node].parent)
         chain[n++] = node;
     while (n-- > 0) {
+        // cppcheck-suppress uninitvar ; the loop above has filled chain[0..n]
         const struct conf_node *at = &c->node[chain[n]];
         if (at->key == NULL) {
             buf_printf(out, "[%u]", at->index);

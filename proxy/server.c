@@ -137,6 +137,8 @@ static bool start_workers(struct server *s, settings_fault *fault, void *arg)
                                       .log = s->log,
                                       .balance = &s->balance,
                                       .limits = s->limits,
+                                      .all = s->worker,
+                                      .all_count = s->workers,
                                       .ops = s->ops,
                                       .ops_arg = s->ops_arg };
         if (worker_start(&s->worker[i], &parts, &why))

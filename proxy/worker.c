@@ -10,6 +10,7 @@
 
 #include "proxy/net/dns.h"
 #include "proxy/relay/client.h"
+#include "proxy/relay/probe.h"
 
 static void each_session(struct worker *w, void (*act)(struct list *node))
 {
@@ -22,7 +23,7 @@ static void each_session(struct worker *w, void (*act)(struct list *node))
 
 static void end_if_drained(struct worker *w)
 {
-    if (w->draining && list_empty(&w->sessions))
+    if (w->draining && list_empty(&w->sessions) && w->probe_count == 0)
         loop_break(&w->loop);
 }
 
@@ -45,6 +46,7 @@ static void begin_drain(struct worker *w)
         return;
     w->draining = true;
     stop_accepting(w);
+    probe_stop_all(w);
     each_session(w, w->ops->shutdown);
     loop_timer(&w->loop, &w->drain_limit, w->settings->timeouts.shutdown);
     end_if_drained(w);
@@ -156,12 +158,18 @@ static void free_parts(struct worker *w)
 
 bool worker_start(struct worker *w, const struct worker_parts *parts, const char **why)
 {
-    *w = (struct worker){ .ops = parts->ops, .ops_arg = parts->ops_arg, .id = parts->id, .log = parts->log };
+    w->ops = parts->ops;
+    w->ops_arg = parts->ops_arg;
+    w->id = parts->id;
+    w->log = parts->log;
     w->balance = parts->balance;
     w->limits = parts->limits;
     w->settings = settings_ref(parts->settings);
     list_init(&w->sessions);
     list_init(&w->blocked);
+    list_init(&w->probes);
+    w->all = parts->all;
+    w->all_count = parts->all_count;
     loop_init(&w->loop);
     timer_init(&w->drain_limit, on_drain_limit);
     ev_async_init(&w->wake, on_wake);
@@ -206,6 +214,14 @@ void worker_join(struct worker *w)
 
 unsigned worker_sessions(const struct worker *w) { return atomic_load(&w->session_count); }
 
+size_t worker_memory(const struct worker *w)
+{
+    size_t sum = 0;
+    for (unsigned i = 0; i < w->all_count; i++)
+        sum += atomic_load_explicit(&w->all[i].loop.pool.lent, memory_order_relaxed);
+    return sum;
+}
+
 void worker_session_began(struct worker *w, struct list *node)
 {
     list_append(&w->sessions, node);
@@ -216,6 +232,12 @@ void worker_session_ended(struct worker *w, struct list *node)
 {
     list_remove(node);
     atomic_fetch_sub(&w->session_count, 1);
+    end_if_drained(w);
+}
+
+void worker_probe_ended(struct worker *w)
+{
+    w->probe_count--;
     end_if_drained(w);
 }
 

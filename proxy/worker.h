@@ -36,6 +36,8 @@ struct worker {
     _Atomic(struct settings *) reload; /* a reference for the worker to take over, or NULL */
     struct balance *balance;
     struct limits *limits;
+    struct worker *all; /* the array of all workers, for sums over them */
+    unsigned all_count;
     struct dns *dns;
     struct offer_cache offers;
     struct list sessions;
@@ -43,8 +45,10 @@ struct worker {
     uint64_t session_next; /* for cids */
     struct listener_watch *watch;
     unsigned watches;
-    struct list blocked; /* clients that wait for the log */
-    bool paused;         /* nothing is accepted until the log has room */
+    unsigned probe_count; /* also of those that end */
+    struct list probes;   /* of upstream servers that rest */
+    struct list blocked;  /* clients that wait for the log */
+    bool paused;          /* nothing is accepted until the log has room */
     bool draining;
     atomic_bool stop, stop_now;
     ev_async wake; /* reload, stop, room in the log */
@@ -60,6 +64,8 @@ struct worker_parts {
     struct log *log;
     struct balance *balance;
     struct limits *limits;
+    struct worker *all;
+    unsigned all_count;
     const struct worker_ops *ops;
     void *ops_arg;
 };
@@ -79,8 +85,11 @@ unsigned worker_sessions(const struct worker *w);
 /* For sessions, on the worker's thread. */
 void worker_session_began(struct worker *w, struct list *node);
 void worker_session_ended(struct worker *w, struct list *node);
+void worker_probe_ended(struct worker *w);
 /* Puts a client's node into the list of those that are run again when the log has room. */
 void worker_wait_for_log(struct worker *w, struct list *node);
+/* Bytes that the session buffers of all workers hold now. */
+size_t worker_memory(const struct worker *w);
 /* Nothing is accepted until then. */
 void worker_pause_for_log(struct worker *w);
 /* 17 characters and a NUL: the run's 8 first (events.md). */

@@ -67,6 +67,25 @@ void balance_failed(struct balance_server *s, const struct upstream_settings *se
     atomic_store(&s->rest_until, now + rest);
 }
 
+static pthread_mutex_t names = PTHREAD_MUTEX_INITIALIZER;
+
+void balance_remember(struct balance_server *s, const struct netaddr *addr, size_t count)
+{
+    pthread_mutex_lock(&names);
+    s->known_count = min_size(count, BALANCE_ADDRESSES);
+    memcpy(s->known, addr, s->known_count * sizeof(*addr));
+    pthread_mutex_unlock(&names);
+}
+
+size_t balance_recall(struct balance_server *s, struct netaddr *to)
+{
+    pthread_mutex_lock(&names);
+    size_t count = s->known_count;
+    memcpy(to, s->known, count * sizeof(*to));
+    pthread_mutex_unlock(&names);
+    return count;
+}
+
 bool balance_rests(const struct balance_server *s, usec_t now)
 {
     return atomic_load_explicit(&s->rest_until, memory_order_relaxed) > now;

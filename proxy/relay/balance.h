@@ -7,12 +7,17 @@
 
 #include "proxy/settings.h"
 
+enum { BALANCE_ADDRESSES = 8 };
+
 struct balance_server {
     struct balance_server *next;
     char *name;
-    atomic_uint open;              /* connections */
-    atomic_uint failures;          /* in a row */
-    atomic_llong rest_until, rest; /* monotonic; how long the last rest was */
+    atomic_uint open;                        /* connections */
+    atomic_uint failures;                    /* in a row */
+    atomic_llong rest_until, rest;           /* monotonic; how long the last rest was */
+    atomic_bool probing;                     /* some worker tries whether it is back */
+    struct netaddr known[BALANCE_ADDRESSES]; /* of a name: the last that were found; under a lock */
+    size_t known_count;
 };
 
 struct balance {
@@ -25,6 +30,9 @@ struct balance_server *balance_find(struct balance *b, const char *name);
 void balance_succeeded(struct balance_server *s);
 /* It could not be used; after `failures` in a row it rests, each time twice as long, up to a minute. */
 void balance_failed(struct balance_server *s, const struct upstream_settings *set, usec_t now);
+/* The addresses of a name, for when no name server answers; to has room for BALANCE_ADDRESSES. */
+void balance_remember(struct balance_server *s, const struct netaddr *addr, size_t count);
+size_t balance_recall(struct balance_server *s, struct netaddr *to);
 bool balance_rests(const struct balance_server *s, usec_t now);
 /* The order in which to try the servers of `set`, the resting ones last (they are better than a refusal); order has
  * room for set->servers. skip: the index of a server to put last among its kind, or set->servers. */

@@ -8,9 +8,8 @@
 
 #include "proxy/net/dns.h"
 #include "proxy/relay/balance.h"
+#include "proxy/relay/probe.h"
 #include "proxy/worker.h"
-
-enum { ADDRESSES_MAX = 8 };
 
 struct dial {
     struct grave grave;
@@ -22,9 +21,9 @@ struct dial {
     struct timer deadline, soon; /* `soon` carries on where something failed at once */
     struct upstream *u;
     struct dns_query *query;
-    struct netaddr addr[ADDRESSES_MAX];
+    struct netaddr addr[BALANCE_ADDRESSES];
     size_t addrs, next_addr; /* of the server at order[pos] */
-    size_t pos;
+    size_t pos, servers;     /* of order[] */
     unsigned attempts, skipped_busy;
     bool ended;
     char *greeting; /* the last refusal at the greeting, whole reply */
@@ -77,6 +76,7 @@ static void fail(struct dial *d)
 static void note_failure(struct dial *d, enum record_error err, const char *stage, const char *detail)
 {
     balance_failed(health_now(d), d->set, d->w->loop.mono);
+    probe_start(d->w, d->set, d->order[d->pos]);
     trace_error(d->trace, SIDE_UPSTREAM, 0, err, stage, server_now(d)->text, detail);
 }
 
@@ -133,18 +133,18 @@ static const char *name_fault(enum dns_result result)
     return result == DNS_NONE ? "the name has no address" : "the name can't be looked up now";
 }
 
-/* False: there are none. */
+/* A name server that is away leaves us with what it said last. False: there are none. */
 static bool take_addresses(struct dial *d, const struct dns_answer *answer)
 {
-    if (answer->result != DNS_FOUND || answer->count == 0) {
+    if (answer->result == DNS_FOUND)
+        balance_remember(health_now(d), answer->addr, answer->count);
+    d->addrs = answer->result == DNS_NONE ? 0 : balance_recall(health_now(d), d->addr);
+    if (d->addrs == 0) {
         note_failure(d, ERR_UPSTREAM_NAME, "connect", name_fault(answer->result));
         return false;
     }
-    d->addrs = min_size(answer->count, ADDRESSES_MAX);
-    for (size_t i = 0; i < d->addrs; i++) {
-        d->addr[i] = answer->addr[i];
+    for (size_t i = 0; i < d->addrs; i++)
         d->addr[i].port = server_now(d)->at.addr.port;
-    }
     return true;
 }
 
@@ -217,11 +217,11 @@ static void attempt(struct dial *d)
 
 static void next(struct dial *d)
 {
-    while (d->pos < d->set->servers && server_is_full(d)) {
+    while (d->pos < d->servers && server_is_full(d)) {
         d->pos++;
         d->skipped_busy++;
     }
-    if (d->pos == d->set->servers)
+    if (d->pos >= d->servers)
         loop_timer(&d->w->loop, &d->soon, 0);
     else if (find_addresses(d))
         attempt(d);
@@ -230,7 +230,7 @@ static void next(struct dial *d)
 static void on_soon(struct timer *t)
 {
     struct dial *d = CONTAINER_OF(t, struct dial, soon);
-    if (d->pos >= d->set->servers)
+    if (d->pos >= d->servers)
         fail(d);
     else
         next(d);
@@ -245,8 +245,8 @@ static void on_deadline(struct timer *t)
     fail(d);
 }
 
-struct dial *dial_start(struct worker *w, const struct trace *trace, const struct upstream_settings *set, size_t skip,
-                        const struct dial_ops *ops, void *owner)
+static struct dial *dial_new(struct worker *w, const struct trace *trace, const struct upstream_settings *set,
+                             const struct dial_ops *ops, void *owner)
 {
     struct dial *d = calloc(1, sizeof(*d) + set->servers * sizeof(d->order[0]));
     if (d == NULL)
@@ -258,8 +258,26 @@ struct dial *dial_start(struct worker *w, const struct trace *trace, const struc
     d->owner = owner;
     timer_init(&d->deadline, on_deadline);
     timer_init(&d->soon, on_soon);
-    balance_order(w->balance, set, skip, w->loop.mono, d->order);
     loop_timer(&w->loop, &d->deadline, set->timeouts.prepare);
+    return d;
+}
+
+struct dial *dial_start(struct worker *w, const struct trace *trace, const struct upstream_settings *set, size_t skip,
+                        const struct dial_ops *ops, void *owner)
+{
+    struct dial *d = dial_new(w, trace, set, ops, owner);
+    d->servers = set->servers;
+    balance_order(w->balance, set, skip, w->loop.mono, d->order);
+    next(d);
+    return d;
+}
+
+struct dial *dial_server(struct worker *w, const struct trace *trace, const struct upstream_settings *set,
+                         size_t server, const struct dial_ops *ops, void *owner)
+{
+    struct dial *d = dial_new(w, trace, set, ops, owner);
+    d->servers = 1;
+    d->order[0] = server;
     next(d);
     return d;
 }

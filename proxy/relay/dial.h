@@ -22,6 +22,9 @@ struct dial_ops {
 /* skip: the server that was just lost, to be tried last, or set->servers. Never calls back before it returns. */
 struct dial *dial_start(struct worker *w, const struct trace *trace, const struct upstream_settings *set, size_t skip,
                         const struct dial_ops *ops, void *owner) MUST_CHECK;
+/* The same with this server alone. */
+struct dial *dial_server(struct worker *w, const struct trace *trace, const struct upstream_settings *set,
+                         size_t server, const struct dial_ops *ops, void *owner) MUST_CHECK;
 void dial_cancel(struct dial **d);
 
 #endif

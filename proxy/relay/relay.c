@@ -364,6 +364,8 @@ static void session_accept(struct worker *w, const struct accepted *a)
     enum limits_verdict verdict =
         limits_enter(w->limits, a->listener, &a->peer, &a->settings->limits, &a->set->limits, w->loop.mono);
     worker_session_began(w, &s->node);
+    if (verdict == LIMITS_OK && a->settings->limits.memory > 0 && worker_memory(w) > a->settings->limits.memory)
+        verdict = LIMITS_FULL;
     if (verdict == LIMITS_OK)
         look_up_name(s);
     open_client(s, a);
