@@ -1,8 +1,8 @@
 /* The engine's frame: lines out of bytes, reply slots, and what a reply means for the state. The verbs are in
  * server_cmd.c, the body in server_data.c.
  *
- * Invariants: slot_tail - slot_head slots are open or waiting for one before them; the head slot is never filled between
- * calls (a filled head leaves at once); only MAIL and RCPT ever stand behind another slot. */
+ * Invariants: slot_tail - slot_head slots are open or waiting for one before them; the head slot is never filled
+ * between calls (a filled head leaves at once); only MAIL and RCPT ever stand behind another slot. */
 #include "common/smtp/server.h"
 
 #include <assert.h>
@@ -71,6 +71,7 @@ static void conclude_data(struct smtp_server *s, bool end, int code)
     if (!end && code == 354) {
         smtp_server_data_begin(s);
         s->state = SMTP_SERVER_BODY;
+        s->scanned = 0;
         return;
     }
     s->txn = SMTP_TXN_NONE;
@@ -206,10 +207,25 @@ static void run_line(struct smtp_server *s, const struct smtp_command *cmd, usec
 {
     const char *name;
     struct span shown = smtp_server_mask(s, cmd, &name);
+    s->line_masked = s->masked;
     unsigned tag = s->ops->command(s->owner, cmd->fault == SMTP_LINE_OK ? cmd->verb : SMTP_VERB_UNKNOWN, name, shown);
     s->last_tag = tag;
     s->commands++;
     smtp_server_run(s, cmd, smtp_server_slot_open(s, cmd->verb, tag, now));
+}
+
+/* What is looked at of a line that is too long, or may be: the same octets however the line is cut. */
+static struct span head_of(const struct smtp_server *s, struct span in)
+{
+    return span_head(in, s->config.max_command_length);
+}
+
+/* The beginning of a line that is an AUTH line, or could become one. */
+static bool may_be_auth(struct span head)
+{
+    while (head.n > 0 && (unsigned char)head.p[0] <= ' ')
+        head = span_skip(head, 1);
+    return head.n < 4 || smtp_line_is_auth(head);
 }
 
 static size_t begin_skip(struct smtp_server *s, struct span in, usec_t now, enum smtp_server_want *want)
@@ -218,13 +234,15 @@ static size_t begin_skip(struct smtp_server *s, struct span in, usec_t now, enum
         *want = SMTP_WANT_REPLY;
         return 0;
     }
-    struct smtp_command cmd = { .verb = SMTP_VERB_UNKNOWN };
-    s->auth_seen |= smtp_line_is_auth(in);
-    unsigned tag = s->ops->command(s->owner, cmd.verb, "?", SPAN_LIT("*"));
+    struct smtp_command cmd;
+    smtp_command_parse(&cmd, head_of(s, in));
+    s->auth_seen |= may_be_auth(cmd.line);
+    s->masked |= cmd.verb == SMTP_VERB_DATA || cmd.verb == SMTP_VERB_BDAT;
+    unsigned tag = s->ops->command(s->owner, SMTP_VERB_UNKNOWN, "?", SPAN_LIT("*"));
     s->last_tag = tag;
     s->commands++;
     s->state = SMTP_SERVER_SKIP_LINE;
-    s->skip_slot = smtp_server_slot_open(s, cmd.verb, tag, now);
+    s->skip_slot = smtp_server_slot_open(s, SMTP_VERB_UNKNOWN, tag, now);
     s->scanned = 0;
     *want = SMTP_WANT_STEP;
     return in.n;
@@ -232,7 +250,8 @@ static size_t begin_skip(struct smtp_server *s, struct span in, usec_t now, enum
 
 static size_t line_limit(const struct smtp_server *s, struct span in)
 {
-    return smtp_line_is_auth(in) ? max_size(AUTH_LINE_MAX, s->config.max_command_length) : s->config.max_command_length;
+    size_t max = s->config.max_command_length;
+    return smtp_line_is_auth(head_of(s, in)) ? max_size(AUTH_LINE_MAX, max) : max;
 }
 
 /* TLS on a plain port (G6): the first bytes of a ClientHello. */

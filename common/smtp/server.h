@@ -7,9 +7,9 @@
  *      |  +--- SKIP_LINE (over-long), SKIP_CHUNK (refused BDAT): read away, then reply
  *      +-----> CLOSED
  *
- * Every command takes a reply slot; slots are drained from the head, so replies leave in order by construction. A command
- * runs when no slot is open, but RCPT, which may run behind open MAIL and RCPT slots (RFC 2920 as the relay needs it).
- * No I/O, no clock: the owner passes bytes and the time. */
+ * Every command takes a reply slot; slots are drained from the head, so replies leave in order by construction. A
+ * command runs when no slot is open, but RCPT, which may run behind open MAIL and RCPT slots (RFC 2920 as the relay
+ * needs it). No I/O, no clock: the owner passes bytes and the time. */
 #ifndef COMMON_SMTP_SERVER_H
 #define COMMON_SMTP_SERVER_H
 
@@ -35,12 +35,12 @@ struct smtp_server_config {
 
 /* What MAIL and RCPT bring. Pointers are good during the call only. */
 struct smtp_envelope_command {
-    struct span arg;                      /* behind the verb, as text */
-    const struct smtp_path *path;         /* NULL: it can't be read */
-    struct span params_text;              /* behind the path */
-    const struct smtp_mail_params *mail;  /* MAIL: NULL if not parsed */
-    const struct smtp_rcpt_params *rcpt;  /* RCPT: likewise */
-    const struct smtp_reply *refusal;     /* set: the engine refuses it with this; the backend only takes note */
+    struct span arg;                     /* behind the verb, as text */
+    const struct smtp_path *path;        /* NULL: it can't be read */
+    struct span params_text;             /* behind the path */
+    const struct smtp_mail_params *mail; /* MAIL: NULL if not parsed */
+    const struct smtp_rcpt_params *rcpt; /* RCPT: likewise */
+    const struct smtp_reply *refusal;    /* set: the engine refuses it with this; the backend only takes note */
 };
 
 /* Why a transaction is given up. */
@@ -62,7 +62,8 @@ struct smtp_server_ops {
     void (*data)(void *owner, smtp_slot slot);
     /* Message content in canonical wire form. Not called once the message is poisoned. */
     void (*body)(void *owner, const struct smtp_body_out *pieces);
-    /* The message became one that must not be delivered; the rest is swallowed and `end` comes with this reply. */
+    /* The message became one that must not be delivered; the rest is swallowed, and `end` comes with this reply, or
+     * another if a graver rule is broken before. */
     void (*poisoned)(void *owner, const struct smtp_reply *reply);
     /* The end of data was read. data->poison: what poisoned it, or NULL; if set the slot gets that reply.
      * data is good until the slot is filled. */
@@ -96,7 +97,7 @@ enum smtp_close {
 };
 enum smtp_txn_state { SMTP_TXN_NONE, SMTP_TXN_MAIL, SMTP_TXN_OPEN };
 
-/* A reply slot. verb UNKNOWN with `end` set: the end of data. */
+/* A reply slot. */
 struct smtp_slot_entry {
     usec_t since;
     enum smtp_verb verb;
@@ -131,14 +132,15 @@ struct smtp_server {
         uint64_t size;
         uint32_t rcptmax, mailmax;
     } offer;
-    bool auth_seen; /* an AUTH line was read: unknown lines may be secrets (A15) */
-    bool masked;    /* DATA or BDAT was refused: lines may be the message's text */
-    bool shutdown;  /* 421 as soon as nothing is under way */
-    bool tempfail;  /* set by the owner: MAIL, RCPT, DATA, BDAT get 451 4.3.0, for the log has no room */
-    bool smtputf8;  /* given with MAIL */
-    bool lost;      /* the backend lost the transaction's upstream: DATA gets 451 4.4.2 (U3) */
+    bool auth_seen;   /* an AUTH line was read: unknown lines may be secrets (A15) */
+    bool masked;      /* DATA or BDAT was refused: lines may be the message's text */
+    bool line_masked; /* the line under way is such a one */
+    bool shutdown;    /* 421 as soon as nothing is under way */
+    bool tempfail;    /* set by the owner: MAIL, RCPT, DATA, BDAT get 451 4.3.0, for the log has no room */
+    bool smtputf8;    /* given with MAIL */
+    bool lost;        /* the backend lost the transaction's upstream: DATA gets 451 4.4.2 (U3) */
     enum smtp_close close_reason;
-    bool bare_lf;   /* the command under way ended in LF alone */
+    bool bare_lf; /* the command under way ended in LF alone */
     unsigned rcpt_given, rcpt_accepted, rcpt_pending, mails, last_tag;
     unsigned unrecognized, long_lines, commands, errors;
     size_t scanned;      /* bytes of an unfinished line that hold no LF */

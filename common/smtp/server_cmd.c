@@ -18,7 +18,7 @@ static void run_helo(struct smtp_server *s, const struct smtp_command *cmd, smtp
         refuse(s, slot, SMTP_OWN_HELO_SYNTAX);
     } else {
         smtp_server_abandon(s, SMTP_ABANDON_HELO, NULL);
-        s->ops->helo(s->owner, slot, cmd->verb, cmd->arg);
+        s->ops->helo(s->owner, slot, cmd->verb, s->line_masked ? SPAN_LIT("*") : cmd->arg);
     }
 }
 
@@ -40,6 +40,8 @@ static enum smtp_own read_path(const struct smtp_server *s, struct smtp_envelope
         return bad;
     struct span rest = span_skip(e->arg, prefix.n);
     if (smtp_path_parse(path, &rest, kind) != SMTP_PATH_OK)
+        return bad;
+    if (s->line_masked && !path->strict)
         return bad;
     e->path = path;
     e->params_text = rest;
@@ -80,6 +82,17 @@ static enum smtp_own check_mail(struct smtp_server *s, struct smtp_envelope_comm
     return SMTP_OWN_COUNT;
 }
 
+/* A line that may be the message's text has no part in a record. */
+static void refuse_envelope(struct smtp_server *s, smtp_slot slot, struct smtp_envelope_command *e, enum smtp_own id)
+{
+    e->refusal = smtp_reply_own(id);
+    if (s->line_masked) {
+        e->path = NULL;
+        e->arg = SPAN_LIT("*");
+    }
+    smtp_server_reply(s, slot, e->refusal);
+}
+
 static void run_mail(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
 {
     struct smtp_envelope_command e = { .arg = cmd->arg };
@@ -91,8 +104,7 @@ static void run_mail(struct smtp_server *s, const struct smtp_command *cmd, smtp
     }
     enum smtp_own bad = check_mail(s, &e, &path, &params);
     if (bad != SMTP_OWN_COUNT) {
-        e.refusal = smtp_reply_own(bad);
-        smtp_server_reply(s, slot, e.refusal);
+        refuse_envelope(s, slot, &e, bad);
     } else {
         s->txn = SMTP_TXN_MAIL;
         s->lost = false;
@@ -136,8 +148,7 @@ static void run_rcpt(struct smtp_server *s, const struct smtp_command *cmd, smtp
     s->rcpt_given++;
     enum smtp_own bad = check_rcpt(s, &e, &path, &params);
     if (bad != SMTP_OWN_COUNT) {
-        e.refusal = smtp_reply_own(bad);
-        smtp_server_reply(s, slot, e.refusal);
+        refuse_envelope(s, slot, &e, bad);
     } else {
         s->rcpt_pending++;
         s->slots[slot & (s->slot_cap - 1)].counted = true;
@@ -299,22 +310,38 @@ static void unrecognized(struct smtp_server *s, smtp_slot slot, enum smtp_own id
 }
 
 static verb_fn *const verb_run[SMTP_VERB_COUNT] = {
-    [SMTP_VERB_HELO] = run_helo,          [SMTP_VERB_EHLO] = run_helo,
-    [SMTP_VERB_LHLO] = run_helo,          [SMTP_VERB_MAIL] = run_mail,
-    [SMTP_VERB_RCPT] = run_rcpt,          [SMTP_VERB_DATA] = run_data,
-    [SMTP_VERB_BDAT] = run_bdat,          [SMTP_VERB_RSET] = run_rset,
-    [SMTP_VERB_NOOP] = run_noop,          [SMTP_VERB_QUIT] = run_quit,
-    [SMTP_VERB_VRFY] = run_vrfy,          [SMTP_VERB_EXPN] = run_disabled,
-    [SMTP_VERB_HELP] = run_help,          [SMTP_VERB_ETRN] = run_etrn,
-    [SMTP_VERB_TURN] = run_disabled,      [SMTP_VERB_SEND] = run_disabled,
-    [SMTP_VERB_SOML] = run_disabled,      [SMTP_VERB_SAML] = run_disabled,
-    [SMTP_VERB_STARTTLS] = run_not_offered, [SMTP_VERB_AUTH] = run_not_offered,
-    [SMTP_VERB_XCLIENT] = run_not_permitted, [SMTP_VERB_XFORWARD] = run_not_permitted,
-    [SMTP_VERB_PROXY] = run_foreign,      [SMTP_VERB_GET] = run_foreign,
-    [SMTP_VERB_POST] = run_foreign,       [SMTP_VERB_PUT] = run_foreign,
-    [SMTP_VERB_HEAD] = run_foreign,       [SMTP_VERB_CONNECT] = run_foreign,
-    [SMTP_VERB_OPTIONS] = run_foreign,    [SMTP_VERB_DELETE] = run_foreign,
-    [SMTP_VERB_PATCH] = run_foreign,      [SMTP_VERB_TRACE] = run_foreign,
+    [SMTP_VERB_HELO] = run_helo,
+    [SMTP_VERB_EHLO] = run_helo,
+    [SMTP_VERB_LHLO] = run_helo,
+    [SMTP_VERB_MAIL] = run_mail,
+    [SMTP_VERB_RCPT] = run_rcpt,
+    [SMTP_VERB_DATA] = run_data,
+    [SMTP_VERB_BDAT] = run_bdat,
+    [SMTP_VERB_RSET] = run_rset,
+    [SMTP_VERB_NOOP] = run_noop,
+    [SMTP_VERB_QUIT] = run_quit,
+    [SMTP_VERB_VRFY] = run_vrfy,
+    [SMTP_VERB_EXPN] = run_disabled,
+    [SMTP_VERB_HELP] = run_help,
+    [SMTP_VERB_ETRN] = run_etrn,
+    [SMTP_VERB_TURN] = run_disabled,
+    [SMTP_VERB_SEND] = run_disabled,
+    [SMTP_VERB_SOML] = run_disabled,
+    [SMTP_VERB_SAML] = run_disabled,
+    [SMTP_VERB_STARTTLS] = run_not_offered,
+    [SMTP_VERB_AUTH] = run_not_offered,
+    [SMTP_VERB_XCLIENT] = run_not_permitted,
+    [SMTP_VERB_XFORWARD] = run_not_permitted,
+    [SMTP_VERB_PROXY] = run_foreign,
+    [SMTP_VERB_GET] = run_foreign,
+    [SMTP_VERB_POST] = run_foreign,
+    [SMTP_VERB_PUT] = run_foreign,
+    [SMTP_VERB_HEAD] = run_foreign,
+    [SMTP_VERB_CONNECT] = run_foreign,
+    [SMTP_VERB_OPTIONS] = run_foreign,
+    [SMTP_VERB_DELETE] = run_foreign,
+    [SMTP_VERB_PATCH] = run_foreign,
+    [SMTP_VERB_TRACE] = run_foreign,
 };
 
 static void run_faulty(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)

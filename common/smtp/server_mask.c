@@ -1,12 +1,24 @@
-/* What the log may see of a line. After an AUTH line each line may be a secret; after a refused DATA or BDAT each may be the
- * message's text. What is certainly a command is shown, the rest is a star (events.md "Never in a record", protocol.md A15). */
+/* What the log may see of a line. After an AUTH line each line may be a secret; after a refused DATA or BDAT each may
+ * be the message's text. What is certainly a command is shown, the rest is a star (events.md "Never in a record",
+ * protocol.md A15). */
 #include <stdio.h>
 
 #include "common/smtp/server_impl.h"
 
-static const char *const mechanisms[] = { "PLAIN",       "LOGIN",   "CRAM-MD5",   "SCRAM-SHA-1",      "SCRAM-SHA-256",
-                                          "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS", "XOAUTH2", "OAUTHBEARER", "EXTERNAL",
-                                          "DIGEST-MD5",  "GSSAPI",  "NTLM",       "ANONYMOUS" };
+static const char *const mechanisms[] = { "PLAIN",
+                                          "LOGIN",
+                                          "CRAM-MD5",
+                                          "SCRAM-SHA-1",
+                                          "SCRAM-SHA-256",
+                                          "SCRAM-SHA-1-PLUS",
+                                          "SCRAM-SHA-256-PLUS",
+                                          "XOAUTH2",
+                                          "OAUTHBEARER",
+                                          "EXTERNAL",
+                                          "DIGEST-MD5",
+                                          "GSSAPI",
+                                          "NTLM",
+                                          "ANONYMOUS" };
 
 static struct span mask_auth(const struct smtp_command *cmd, const char **verb_name)
 {
@@ -32,11 +44,14 @@ static struct span mask_auth(const struct smtp_command *cmd, const char **verb_n
 
 static bool mail_is_well_formed(struct span arg)
 {
+    static const smtp_cap_set all = ((smtp_cap_set)1 << SMTP_CAP_COUNT) - 1;
     struct smtp_path path;
+    struct smtp_mail_params params;
     if (!span_begins_nocase(arg, SPAN_LIT("FROM:")))
         return false;
     arg = span_skip(arg, 5);
-    return smtp_path_parse(&path, &arg, SMTP_REVERSE_PATH) == SMTP_PATH_OK && path.strict;
+    return smtp_path_parse(&path, &arg, SMTP_REVERSE_PATH) == SMTP_PATH_OK && path.strict &&
+           smtp_mail_params_parse(&params, arg, all) == SMTP_PARAM_OK;
 }
 
 /* A line that ends the suspicion that message text is coming in as commands. */
@@ -53,17 +68,16 @@ static bool is_well_formed(const struct smtp_command *cmd)
 
 struct span smtp_server_mask(struct smtp_server *s, const struct smtp_command *cmd, const char **verb_name)
 {
+    struct span shown = cmd->line;
     *verb_name = smtp_verb_name(cmd->verb);
     if (UNLIKELY(smtp_line_is_auth(cmd->line))) {
         s->auth_seen = true;
-        return mask_auth(cmd, verb_name);
-    }
-    if (UNLIKELY(s->masked)) {
-        if (!is_well_formed(cmd))
-            return SPAN_LIT("*");
+        shown = mask_auth(cmd, verb_name);
+    } else if (UNLIKELY(s->masked) && is_well_formed(cmd)) {
         s->masked = false;
-    }
-    if (s->auth_seen && cmd->verb == SMTP_VERB_UNKNOWN)
+    } else if (UNLIKELY(s->auth_seen) && !s->masked && (cmd->verb == SMTP_VERB_UNKNOWN || cmd->fault != SMTP_LINE_OK)) {
+        *verb_name = "?";
         return SPAN_LIT("*");
-    return cmd->line;
+    }
+    return s->masked ? SPAN_LIT("*") : shown;
 }
