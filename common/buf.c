@@ -6,6 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* A block in the pool is nobody's: a pointer that outlived its buffer is then found as if the block had been freed. */
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#endif
+
 /* Only the pool's own thread writes the count, so it needs no locked operation. */
 static void count_lent(struct buf_pool *pool, size_t more, size_t less)
 {
@@ -28,6 +39,7 @@ static char *block_take(struct buf_pool *pool)
     if (pool == NULL || pool->free == NULL)
         return memory_take(pool, BUF_BLOCK);
     struct buf_block *block = pool->free;
+    ASAN_UNPOISON_MEMORY_REGION(block, BUF_BLOCK);
     pool->free = block->next;
     pool->count--;
     count_lent(pool, BUF_BLOCK, 0);
@@ -45,6 +57,7 @@ static void block_give(struct buf_pool *pool, char *memory, size_t cap)
     block->next = pool->free;
     pool->free = block;
     pool->count++;
+    ASAN_POISON_MEMORY_REGION(block, BUF_BLOCK);
 }
 
 void buf_init(struct buf *b, struct buf_pool *pool) { *b = (struct buf){ .pool = pool }; }
@@ -60,6 +73,7 @@ void buf_pool_free(struct buf_pool *pool)
 {
     while (pool->free != NULL) {
         struct buf_block *block = pool->free;
+        ASAN_UNPOISON_MEMORY_REGION(block, BUF_BLOCK);
         pool->free = block->next;
         free(block);
     }

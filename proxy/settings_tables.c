@@ -345,7 +345,7 @@ static const struct conf_table REDACT_TABLE = { .key = REDACT_KEYS, .count = ARR
 
 /* The outputs come last: they inherit from the rows above. */
 static const struct conf_key LOG_KEYS[] = {
-    STRING(log_settings, component, "smtptap", 1, 64),
+    { ROW(CONF_STRING, log_settings, component), .def = "smtptap", .min = 1, .max = 64 },
     WORD(log_settings, format, "native", FORMAT_WORDS),
     WORD(log_settings, level, "debug", LEVEL_WORDS),
     WORD(log_settings, overflow, "block", OVERFLOW_WORDS),

@@ -4,6 +4,7 @@
  * others until timeouts.shutdown, then kills them; the loop ends when the last session has. */
 #include "proxy/worker.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,9 @@
 #include "proxy/net/dns.h"
 #include "proxy/relay/client.h"
 #include "proxy/relay/probe.h"
+
+/* After a crowd has left, its memory goes back to the system. */
+enum { TRIM_FROM = 1000 };
 
 static void each_session(struct worker *w, void (*act)(struct list *node))
 {
@@ -44,8 +48,9 @@ static void begin_drain(struct worker *w)
 {
     if (w->draining)
         return;
+    for (unsigned i = 0; i < w->watches; i++)
+        listener_watch_end(&w->watch[i]);
     w->draining = true;
-    stop_accepting(w);
     probe_stop_all(w);
     each_session(w, w->ops->shutdown);
     loop_timer(&w->loop, &w->drain_limit, w->settings->timeouts.shutdown);
@@ -225,13 +230,18 @@ size_t worker_memory(const struct worker *w)
 void worker_session_began(struct worker *w, struct list *node)
 {
     list_append(&w->sessions, node);
-    atomic_fetch_add(&w->session_count, 1);
+    unsigned count = atomic_fetch_add(&w->session_count, 1) + 1;
+    w->session_peak = count > w->session_peak ? count : w->session_peak;
 }
 
 void worker_session_ended(struct worker *w, struct list *node)
 {
     list_remove(node);
-    atomic_fetch_sub(&w->session_count, 1);
+    unsigned count = atomic_fetch_sub(&w->session_count, 1) - 1;
+    if (w->session_peak >= TRIM_FROM && count < w->session_peak / 8) {
+        w->session_peak = count;
+        malloc_trim(0);
+    }
     end_if_drained(w);
 }
 

@@ -42,6 +42,7 @@ struct worker {
     struct offer_cache offers;
     struct list sessions;
     atomic_uint session_count;
+    unsigned session_peak; /* since memory was last given back */
     uint64_t session_next; /* for cids */
     struct listener_watch *watch;
     unsigned watches;

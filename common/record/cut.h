@@ -7,7 +7,7 @@
 #include "common/record/record.h"
 
 /* The steps of events.md, then last resorts; the last one leaves RECORD_CUT_LAST octets of native JSON at the most. */
-enum { RECORD_CUT_STEPS = 17, RECORD_CUT_LAST = 800 };
+enum { RECORD_CUT_STEPS = 16, RECORD_CUT_LAST = 800 };
 
 /* What is left of `in` after the steps 1 to `step`, with `truncated` and `truncated_fields` before `msg`. *out points
  * into `in` and mem. */

@@ -155,6 +155,18 @@ static bool class_fits(enum smtp_step_kind kind, const struct smtp_reply *reply)
     return kind == SMTP_STEP_DATA ? reply->code == 354 : class == 2;
 }
 
+static bool offers_pipelining(const struct smtp_reply *ehlo)
+{
+    struct span text;
+    size_t pos = 0;
+    bool found = smtp_reply_line(ehlo, &pos, false, &text); /* the first line greets */
+    while (found && (found = smtp_reply_line(ehlo, &pos, false, &text))) {
+        if (span_eq_nocase(span_trim(text), SPAN_LIT("PIPELINING")))
+            return true;
+    }
+    return false;
+}
+
 /* The handshake's own conclusions. False: the server is dead. */
 static bool advance(struct smtp_client *c, enum smtp_step_kind kind, const struct smtp_reply *reply, struct buf *out,
                     usec_t now)
@@ -174,6 +186,7 @@ static bool advance(struct smtp_client *c, enum smtp_step_kind kind, const struc
             die(c, SMTP_CLIENT_BAD_EHLO, reply);
             return false;
         }
+        c->pipelining = kind == SMTP_STEP_EHLO && offers_pipelining(reply);
         c->state = SMTP_CLIENT_READY;
     } else if (kind == SMTP_STEP_DATA && code == 354) {
         c->state = SMTP_CLIENT_BODY;

@@ -3,9 +3,9 @@
  *   GREETING --220--> EHLO --2xx--> READY --354--> BODY --end--> READY
  *                       +--500/502/504--> HELO --2xx--> READY      any fault --> DEAD
  *
- * Steps go out at once where the server offers PIPELINING, else one by one; DATA, the end of data and QUIT are never given
- * while others are open. A step's text is kept until its reply came, so that it can be said again to another server.
- * No I/O, no clock. */
+ * Steps go out at once where the server offers PIPELINING, else one by one; DATA, the end of data and QUIT are never
+ * given while others are open. A step's text is kept until its reply came, so that it can be said again to another
+ * server. No I/O, no clock. */
 #ifndef COMMON_SMTP_CLIENT_H
 #define COMMON_SMTP_CLIENT_H
 
@@ -96,11 +96,13 @@ void smtp_steps_free(struct list *steps);
 void smtp_client_add(struct smtp_client *c, struct smtp_step *step, struct buf *out, usec_t now);
 /* The end of data: writes the dot. Only in the body. */
 void smtp_client_end(struct smtp_client *c, struct smtp_tag tag, struct buf *out, usec_t now);
-/* Replies of the server: takes one at the most; returns how many bytes were taken. Call until it returns 0 or all is taken. */
+/* Replies of the server: takes one at the most; returns how many bytes were taken. Call until it returns 0 or all is
+ * taken. */
 size_t smtp_client_feed(struct smtp_client *c, struct span in, struct buf *out, usec_t now) MUST_CHECK;
 /* The oldest step that waits for its reply, or NULL. */
 const struct smtp_step *smtp_client_waiting(const struct smtp_client *c);
-/* Takes the steps that were not answered, in order, unsent again; the greeting and the handshake's are not among them. */
+/* Takes the steps that were not answered, in order, unsent again; the greeting and the handshake's are not among them.
+ */
 void smtp_client_take_steps(struct smtp_client *c, struct list *steps);
 
 #endif

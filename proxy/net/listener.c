@@ -147,9 +147,13 @@ void listener_close(struct listener **lp)
     *lp = NULL;
     if (l == NULL)
         return;
-    for (unsigned i = 0; i < l->fds && !(l->shared && i > 0); i++)
-        close(l->fd[i]);
-    if (l->path != NULL)
+    bool open = false;
+    for (unsigned i = 0; i < l->fds && !(l->shared && i > 0); i++) {
+        open |= l->fd[i] >= 0;
+        if (l->fd[i] >= 0)
+            close(l->fd[i]);
+    }
+    if (l->path != NULL && open)
         unlink(l->path);
     free(l->path);
     free(l->address);
@@ -186,6 +190,21 @@ static void on_retry(struct timer *t)
     ev_io_start(lw->w->loop.ev, &lw->io);
 }
 
+/* False: nobody waits, or nobody can be taken now. */
+static bool accept_one(struct listener_watch *lw)
+{
+    union address peer = { 0 };
+    socklen_t len = sizeof(peer);
+    int fd = accept4(lw->io.fd, &peer.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        take(lw, fd, &peer);
+        return true;
+    }
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        rest(lw);
+    return errno == EINTR || errno == ECONNABORTED;
+}
+
 static void on_connections(struct ev_loop *ev, ev_io *io, int events)
 {
     (void)ev;
@@ -197,16 +216,7 @@ static void on_connections(struct ev_loop *ev, ev_io *io, int events)
             worker_pause_for_log(lw->w);
             return;
         }
-        union address peer = { 0 };
-        socklen_t len = sizeof(peer);
-        int fd = accept4(io->fd, &peer.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            take(lw, fd, &peer);
-            continue;
-        }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-            rest(lw);
-        if (errno != EINTR && errno != ECONNABORTED)
+        if (!accept_one(lw))
             return;
     }
 }
@@ -217,6 +227,7 @@ void listener_watch_start(struct listener_watch *lw, struct worker *w, struct li
     *lw = (struct listener_watch){ .w = w, .listener = l, .index = index };
     size_t n = l->bound.family == NETADDR_IPV6 ? 16 : 4;
     lw->any_address = memcmp(l->bound.ip, any, n) == 0;
+    atomic_fetch_add(&l->users, 1);
     timer_init(&lw->retry, on_retry);
     ev_io_init(&lw->io, on_connections, l->fd[w->id], EV_READ);
     lw->io.data = lw;
@@ -227,6 +238,27 @@ void listener_watch_stop(struct listener_watch *lw)
 {
     timer_clear(&lw->retry);
     ev_io_stop(lw->w->loop.ev, &lw->io);
+}
+
+static void close_socket(struct listener *l, unsigned worker)
+{
+    bool last = atomic_fetch_sub(&l->users, 1) == 1;
+    if (l->shared && !last)
+        return;
+    close(l->fd[worker]);
+    l->fd[worker] = -1;
+    if (l->shared) {
+        unlink(l->path);
+        l->fd[0] = -1;
+    }
+}
+
+void listener_watch_end(struct listener_watch *lw)
+{
+    for (unsigned i = 0; i < BACKLOG && accept_one(lw);)
+        i++;
+    listener_watch_stop(lw);
+    close_socket(lw->listener, lw->w->id);
 }
 
 void listener_watch_pause(struct listener_watch *lw, bool on)

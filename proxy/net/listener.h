@@ -17,6 +17,7 @@ struct listener {
     int *fd; /* one a worker, or the same in all */
     unsigned fds;
     bool shared;
+    atomic_uint users; /* workers that still watch it; the last one closes a shared socket */
     atomic_uint connections;
 };
 
@@ -44,6 +45,8 @@ struct listener_watch {
     struct timer retry; /* accept() failed for want of descriptors or memory: try again soon */
 };
 void listener_watch_start(struct listener_watch *lw, struct worker *w, struct listener *l, unsigned index);
+/* The program stops: takes the clients that wait in the backlog already, then closes the socket. */
+void listener_watch_end(struct listener_watch *lw);
 void listener_watch_stop(struct listener_watch *lw);
 void listener_watch_pause(struct listener_watch *lw, bool on);
 

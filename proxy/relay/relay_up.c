@@ -90,7 +90,6 @@ static void remember_early(struct session *s, const struct smtp_reply *reply, en
     s->early = strndup(reply->wire.p, reply->wire.n);
     s->early_by = by;
     smtp_server_swallow(&s->client.smtp);
-    client_pause(&s->client, false);
 }
 
 /* The upstream said 421, and the client was told: nothing more comes from either (U6). */
@@ -194,6 +193,16 @@ static void end_reply(struct session *s, const struct smtp_step *step, const str
         close_after_421(s);
 }
 
+/* RSET was refused: this connection is of no more use, and a MAIL that waits behind it goes to another. */
+static void replace_upstream(struct session *s)
+{
+    smtp_client_take_steps(&s->up->smtp, &s->held);
+    upstream_drop(&s->up, CLOSE_UPSTREAM);
+    s->up_txn = false;
+    if (!list_empty(&s->held))
+        session_dial(s, DIAL_MAIL, s->set->upstream.servers);
+}
+
 static void on_reply(void *owner, const struct smtp_step *step, const struct smtp_reply *reply)
 {
     struct session *s = owner;
@@ -217,7 +226,7 @@ static void on_reply(void *owner, const struct smtp_step *step, const struct smt
         break;
     case SMTP_STEP_RSET:
         if (!smtp_reply_is(reply, 2))
-            upstream_quit(&s->up);
+            replace_upstream(s);
         break;
     case SMTP_STEP_GREETING:
     case SMTP_STEP_EHLO:
@@ -234,9 +243,10 @@ static void on_early(void *owner, const struct smtp_reply *reply)
     bool refused = reply->code >= 400;
     trace_error(&s->trace, SIDE_UPSTREAM, s->txn_number, ERR_UPSTREAM_EARLY_REPLY, "transfer",
                 s->set->upstream.server[s->server].text, NULL);
+    remember_early(s, refused ? reply : smtp_reply_own(SMTP_OWN_UPSTREAM_CONFUSED), refused ? BY_UPSTREAM : BY_SMTPTAP);
     upstream_drop(&s->up, CLOSE_UPSTREAM);
     s->up_txn = false;
-    remember_early(s, refused ? reply : smtp_reply_own(SMTP_OWN_UPSTREAM_CONFUSED), refused ? BY_UPSTREAM : BY_SMTPTAP);
+    client_pause(&s->client, false);
 }
 
 static void on_drained(void *owner)
@@ -275,6 +285,7 @@ static void lose_transaction(struct session *s, const struct upstream_loss *loss
     const struct smtp_reply *reply = smtp_reply_own(id);
     if (s->state == RELAY_BODY) {
         remember_early(s, reply, BY_SMTPTAP);
+        client_pause(&s->client, false);
         return;
     }
     if (s->state == RELAY_END) {
@@ -291,6 +302,23 @@ static void lose_transaction(struct session *s, const struct upstream_loss *loss
     answer_steps(s, steps, reply);
 }
 
+/* A lost RSET needs no other: the next connection has nothing to forget (C1). True: one was waiting for its reply. */
+static bool drop_resets(struct list *steps)
+{
+    bool found = false;
+    struct list *next;
+    for (struct list *n = steps->next; n != steps; n = next) {
+        struct smtp_step *step = LIST_ENTRY(n, struct smtp_step, node);
+        next = n->next;
+        if (step->kind != SMTP_STEP_RSET)
+            continue;
+        found = true;
+        list_remove(n);
+        free(step);
+    }
+    return found;
+}
+
 static void on_lost(void *owner, const struct upstream_loss *loss)
 {
     struct session *s = owner;
@@ -298,11 +326,12 @@ static void on_lost(void *owner, const struct upstream_loss *loss)
     char text[512];
     list_init(&steps);
     smtp_client_take_steps(&s->up->smtp, &steps);
+    bool reset = drop_resets(&steps);
     const char *server = s->set->upstream.server[s->server].text;
     bool expected = s->txn == NULL && list_empty(&steps) &&
                     (loss->err == ERR_UPSTREAM_LOST || loss->err == ERR_UPSTREAM_UNSOLICITED);
-    bool stale_mail =
-        s->state == RELAY_MAIL && !s->retried && loss->err != ERR_UPSTREAM_REPLY && loss->err != ERR_UPSTREAM_TIMEOUT;
+    bool clear = loss->err != ERR_UPSTREAM_REPLY && loss->err != ERR_UPSTREAM_TIMEOUT;
+    bool stale_mail = s->state == RELAY_MAIL && !s->retried && (clear || reset);
     s->up = NULL;
     s->up_txn = false;
     if (!expected)
