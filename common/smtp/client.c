@@ -1,5 +1,8 @@
 /* Replies come in the order of the steps, so the first sent step is always the one that a reply belongs to.
  *
+ * Nothing is sent while there is input to read: what came before a step was sent can't be its reply, so a server's
+ * surplus reply meets no open step and is found out (U8).
+ *
  * Invariants: sent steps stand before unsent ones; `open` counts the sent; in BODY nothing is open. */
 #include "common/smtp/client.h"
 
@@ -93,8 +96,12 @@ static void push(struct smtp_client *c, struct buf *out, usec_t now)
 void smtp_client_add(struct smtp_client *c, struct smtp_step *step, struct buf *out, usec_t now)
 {
     list_append(&c->steps, &step->node);
-    push(c, out, now);
+    if (!c->unread)
+        push(c, out, now);
 }
+
+/* Bytes of a reply that has not ended. */
+static bool reply_begun(const struct smtp_client *c) { return !c->parser.delivered && !buf_empty(&c->parser.partial); }
 
 void smtp_client_end(struct smtp_client *c, struct smtp_tag tag, struct buf *out, usec_t now)
 {
@@ -104,6 +111,7 @@ void smtp_client_end(struct smtp_client *c, struct smtp_tag tag, struct buf *out
     step->since = now;
     c->open = 1;
     c->state = SMTP_CLIENT_READY;
+    c->too_soon = c->unread || reply_begun(c);
     buf_append(out, ".\r\n", 3);
     list_insert_before(c->steps.next, &step->node);
 }
@@ -134,7 +142,7 @@ static void die(struct smtp_client *c, enum smtp_client_fault fault, const struc
     c->ops->fault(c->owner, fault, reply);
 }
 
-static void send_hello(struct smtp_client *c, enum smtp_step_kind kind, struct buf *out, usec_t now)
+static void add_hello(struct smtp_client *c, enum smtp_step_kind kind)
 {
     char line[300];
     size_t n = strlen(c->hostname);
@@ -143,7 +151,6 @@ static void send_hello(struct smtp_client *c, enum smtp_step_kind kind, struct b
     memcpy(line + 5, c->hostname, n);
     struct smtp_step *step = smtp_step_new(kind, (struct smtp_tag){ 0 }, span_of(line, n + 5));
     list_insert_before(c->steps.next, &step->node);
-    step_send(c, step, out, now);
 }
 
 /* Whether this class of reply can answer the step at all (U5). */
@@ -168,19 +175,18 @@ static bool offers_pipelining(const struct smtp_reply *ehlo)
 }
 
 /* The handshake's own conclusions. False: the server is dead. */
-static bool advance(struct smtp_client *c, enum smtp_step_kind kind, const struct smtp_reply *reply, struct buf *out,
-                    usec_t now)
+static bool advance(struct smtp_client *c, enum smtp_step_kind kind, const struct smtp_reply *reply)
 {
     int code = reply->code;
     if (kind == SMTP_STEP_GREETING && code == 220) {
         c->state = SMTP_CLIENT_EHLO;
-        send_hello(c, SMTP_STEP_EHLO, out, now);
+        add_hello(c, SMTP_STEP_EHLO);
     } else if (kind == SMTP_STEP_GREETING) {
         die(c, SMTP_CLIENT_BAD_GREETING, reply);
         return false;
     } else if (kind == SMTP_STEP_EHLO && (code == 500 || code == 502 || code == 504)) {
         c->state = SMTP_CLIENT_HELO;
-        send_hello(c, SMTP_STEP_HELO, out, now);
+        add_hello(c, SMTP_STEP_HELO);
     } else if (kind == SMTP_STEP_EHLO || kind == SMTP_STEP_HELO) {
         if (code / 100 != 2) {
             die(c, SMTP_CLIENT_BAD_EHLO, reply);
@@ -203,7 +209,7 @@ static void unasked(struct smtp_client *c, const struct smtp_reply *reply)
         die(c, SMTP_CLIENT_UNSOLICITED, reply);
 }
 
-static void take_reply(struct smtp_client *c, const struct smtp_reply *reply, struct buf *out, usec_t now)
+static void take_reply(struct smtp_client *c, const struct smtp_reply *reply)
 {
     struct smtp_step *step = first_step(c);
     if (step == NULL || !step->sent) {
@@ -211,16 +217,25 @@ static void take_reply(struct smtp_client *c, const struct smtp_reply *reply, st
         return;
     }
     c->ops->said(c->owner, step, reply);
-    if (!class_fits(step->kind, reply)) {
-        die(c, SMTP_CLIENT_BAD_REPLY, reply);
+    if (c->too_soon || !class_fits(step->kind, reply)) {
+        die(c, c->too_soon ? SMTP_CLIENT_UNSOLICITED : SMTP_CLIENT_BAD_REPLY, reply);
         return;
     }
     list_remove(&step->node);
     c->open--;
-    if (advance(c, step->kind, reply, out, now))
+    if (advance(c, step->kind, reply))
         c->ops->reply(c->owner, step, reply);
     free(step);
-    if (c->state != SMTP_CLIENT_DEAD)
+}
+
+/* All input was read. */
+static void go_on(struct smtp_client *c, struct buf *out, usec_t now)
+{
+    if (c->state == SMTP_CLIENT_DEAD)
+        return;
+    if (c->open == 0 && c->state != SMTP_CLIENT_BODY && reply_begun(c))
+        die(c, SMTP_CLIENT_UNSOLICITED, NULL);
+    else
         push(c, out, now);
 }
 
@@ -230,15 +245,19 @@ size_t smtp_client_feed(struct smtp_client *c, struct span in, struct buf *out, 
     struct smtp_reply reply;
     if (c->state == SMTP_CLIENT_DEAD)
         return in.n;
-    switch (smtp_reply_parse(&c->parser, &rest, &reply)) {
+    enum smtp_reply_result result = smtp_reply_parse(&c->parser, &rest, &reply);
+    c->unread = rest.n > 0;
+    switch (result) {
     case SMTP_REPLY_MORE:
         break;
     case SMTP_REPLY_BAD:
         die(c, SMTP_CLIENT_BAD_REPLY, NULL);
         return in.n;
     case SMTP_REPLY_DONE:
-        take_reply(c, &reply, out, now);
+        take_reply(c, &reply);
         break;
     }
+    if (!c->unread)
+        go_on(c, out, now);
     return in.n - rest.n;
 }

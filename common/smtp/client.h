@@ -79,7 +79,9 @@ struct smtp_client {
     void *owner;
     const char *hostname; /* for EHLO; borrowed */
     enum smtp_client_state state;
-    bool pipelining;
+    bool pipelining;   /* the server offers it */
+    bool unread;       /* there is input behind the reply that is being taken */
+    bool too_soon;     /* a reply began before the end of data was sent: it can't be the answer to it */
     struct list steps; /* in order; the sent ones first */
     unsigned open;     /* sent and not answered */
     struct smtp_reply_parser parser;
