@@ -42,13 +42,18 @@ void timer_set(struct timers *ts, struct timer *t, usec_t now, usec_t duration)
 
 void timer_clear(struct timer *t) { list_remove(&t->node); }
 
+/* What is due is set apart first: a timer that is set again for now waits for the next run. Those set apart are still
+ * set, and may be cleared by others that fire. */
 static void queue_run(struct timer_queue *q, usec_t now)
 {
-    struct list *first;
-    while ((first = list_first(&q->timers)) != NULL) {
+    struct list due, *first;
+    list_init(&due);
+    while ((first = list_first(&q->timers)) != NULL && LIST_ENTRY(first, struct timer, node)->deadline <= now) {
+        list_remove(first);
+        list_append(&due, first);
+    }
+    while ((first = list_first(&due)) != NULL) {
         struct timer *t = LIST_ENTRY(first, struct timer, node);
-        if (t->deadline > now)
-            return;
         timer_clear(t);
         t->fire(t);
     }
