@@ -4,6 +4,7 @@
 
 #include "common/base.h"
 #include "proxy/cli/cli.h"
+#include "proxy/cli/usage.h"
 
 static const struct {
     const char *name;
@@ -24,6 +25,5 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
     }
-    fprintf(stderr, "smtptap: there is no command \"%s\". Try: smtptap help\n", argv[1]);
-    return 2;
+    return usage_unknown_command(argv[1]);
 }

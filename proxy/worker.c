@@ -270,11 +270,11 @@ static void base32(char *out, unsigned chars, uint64_t v)
         out[i - 1] = digits[v & 31];
 }
 
-/* The run's 8 characters, 2 for the worker, 7 that count: unique for 34 thousand million sessions a worker. */
+/* The run's 8 characters, 7 that count (34 thousand million sessions), 2 for the worker. */
 void worker_make_cid(struct worker *w, char *out)
 {
     memcpy(out, log_run(w->log), LOG_RUN_LEN);
-    base32(out + LOG_RUN_LEN, 2, w->id);
-    base32(out + LOG_RUN_LEN + 2, 7, ++w->session_next);
+    base32(out + LOG_RUN_LEN, 7, ++w->session_next);
+    base32(out + LOG_RUN_LEN + 7, 2, w->id);
     out[LOG_RUN_LEN + 9] = '\0';
 }

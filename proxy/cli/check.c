@@ -2,6 +2,7 @@
  * the effective configuration where asked to. */
 #include "proxy/cli/cli.h"
 
+#include "proxy/cli/usage.h"
 #include "proxy/settings.h"
 
 #include <errno.h>
@@ -14,21 +15,29 @@ struct check_options {
     bool print;
 };
 
-static bool parse_options(int argc, char **argv, struct check_options *o)
+/* The exit status where the command ends here, or -1. */
+static int parse_options(int argc, char **argv, struct check_options *o)
 {
-    static const struct option LONG[] = { { "print", no_argument, NULL, 'p' }, { NULL, 0, NULL, 0 } };
+    static const struct option LONG[] = { { "print", no_argument, NULL, 'p' },
+                                          { "help", no_argument, NULL, 'h' },
+                                          { NULL, 0, NULL, 0 } };
     int option;
     *o = (struct check_options){ .file = NULL };
+    opterr = 0;
     optind = 0; /* getopt starts anew */
-    while ((option = getopt_long(argc, argv, "c:", LONG, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":c:h", LONG, NULL)) != -1) {
         if (option == 'c')
             o->file = optarg;
         else if (option == 'p')
             o->print = true;
+        else if (option == 'h')
+            return usage_print("check");
         else
-            return false;
+            return usage_bad_option("check", option, argv);
     }
-    return o->file != NULL && optind == argc;
+    if (optind < argc)
+        return usage_error("check", "\"%s\" is no option; a configuration file stands behind -c", argv[optind]);
+    return o->file != NULL ? -1 : usage_error("check", "which file? Name it with -c");
 }
 
 static void tell(void *arg, const char *text)
@@ -50,10 +59,9 @@ static bool print(const struct settings *s)
 int cli_check(int argc, char **argv)
 {
     struct check_options o;
-    if (!parse_options(argc, argv, &o)) {
-        fprintf(stderr, "usage: smtptap check -c FILE [--print]\n");
-        return 2;
-    }
+    int status = parse_options(argc, argv, &o);
+    if (status >= 0)
+        return status;
     struct settings *s = settings_check(o.file, tell, tell, NULL);
     bool good = s != NULL && (!o.print || print(s));
     settings_unref(&s);

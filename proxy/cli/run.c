@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "proxy/cli/cli.h"
+#include "proxy/cli/usage.h"
 #include "proxy/relay/relay.h"
 #include "proxy/server.h"
 
@@ -22,30 +23,37 @@ static struct settings *load(settings_fault *fault, void *fault_arg, void *arg)
     return settings_load(o->file, o->listen, o->upstream, fault, fault_arg);
 }
 
-static bool read_options(int argc, char **argv, struct run_options *o)
+/* The exit status where the command ends here, or -1. */
+static int read_options(int argc, char **argv, struct run_options *o)
 {
-    int opt;
-    while ((opt = getopt(argc, argv, "c:l:u:")) != -1) {
-        if (opt == 'c')
+    static const struct option names[] = { { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+    int option;
+    opterr = 0;
+    optind = 0; /* getopt starts anew */
+    while ((option = getopt_long(argc, argv, ":c:l:u:h", names, NULL)) != -1) {
+        if (option == 'c')
             o->file = optarg;
-        else if (opt == 'l')
+        else if (option == 'l')
             o->listen = optarg;
-        else if (opt == 'u')
+        else if (option == 'u')
             o->upstream = optarg;
+        else if (option == 'h')
+            return usage_print("run");
         else
-            return false;
+            return usage_bad_option("run", option, argv);
     }
-    return optind == argc;
+    if (optind < argc)
+        return usage_error("run", "\"%s\" is no option; a configuration file stands behind -c", argv[optind]);
+    return -1;
 }
 
 int cli_run(int argc, char **argv)
 {
     struct run_options options = { 0 };
     struct server server;
-    if (!read_options(argc, argv, &options)) {
-        fprintf(stderr, "usage: smtptap run [-c FILE] [-l ADDR] [-u ADDR]\n");
-        return 2;
-    }
+    int status = read_options(argc, argv, &options);
+    if (status >= 0)
+        return status;
     struct settings *settings = load(tell, NULL, &options);
     if (settings == NULL)
         return 1;
