@@ -4,22 +4,48 @@
 #include <time.h>
 
 #include "common/codec.h"
+#include "common/smtp/path.h"
 
 enum { CLIENT_TEXT_MAX = 255 };
+
+static bool is_plain(char c) { return c > ' ' && c < '\x7f' && memchr("()\"\\", c, 4) == NULL; }
+
+/* Anything else becomes '?'. */
+static size_t print_char(struct buf *out, struct span text, bool utf8)
+{
+    uint32_t cp;
+    size_t n = utf8 && (unsigned char)text.p[0] >= 0x80 ? codec_utf8_next(text.p, text.n, &cp) : 0;
+    if (n > 0 && !smtp_char_is_control(cp))
+        buf_append(out, text.p, n);
+    else
+        buf_append(out, n == 0 && is_plain(text.p[0]) ? text.p : "?", 1);
+    return n > 0 ? n : 1;
+}
 
 static void print_safe(struct buf *out, struct span text, bool utf8)
 {
     text = utf8 ? codec_utf8_cut(text, CLIENT_TEXT_MAX) : span_head(text, CLIENT_TEXT_MAX);
-    for (size_t i = 0; i < text.n;) {
-        unsigned char c = (unsigned char)text.p[i];
-        uint32_t cp;
-        size_t n = c < 0x80 || !utf8 ? 1 : codec_utf8_next(text.p + i, text.n - i, &cp);
-        bool fine = n > 1 ? cp >= 0xa0 : c > 0x20 && c < 0x7f && c != '(' && c != ')' && c != '\\';
-        if (fine)
-            buf_append(out, text.p + i, n);
-        else
-            buf_append(out, "?", 1);
-        i += n > 0 ? n : 1;
+    while (text.n > 0)
+        text = span_skip(text, print_char(out, text, utf8));
+}
+
+/* A mailbox that was parsed: its quotes are balanced, and stay so. */
+static void print_address(struct buf *out, struct span text, bool utf8)
+{
+    bool quoted = false;
+    while (text.n > 0) {
+        bool quote = text.p[0] == '"', pair = quoted && text.n > 1 && text.p[0] == '\\';
+        if (pair) {
+            buf_append(out, "\\", 1);
+            text = span_skip(text, 1);
+        }
+        if (quote || (pair && (text.p[0] == '"' || text.p[0] == '\\'))) {
+            buf_append(out, text.p, 1);
+            text = span_skip(text, 1);
+        } else {
+            text = span_skip(text, print_char(out, text, utf8));
+        }
+        quoted ^= quote;
     }
 }
 
@@ -59,9 +85,9 @@ void smtp_received_print(struct buf *out, const struct smtp_received *r)
     if (r->tls_version != NULL)
         buf_printf(out, "\r\n\t(using %s with cipher %s)", r->tls_version, r->tls_cipher);
     buf_printf(out, "\r\n\tby %s (smtptap) with %s id %s", r->hostname, r->protocol, r->id);
-    if (r->rcpt.n > 0) {
+    if (r->rcpt.n > 0 && r->rcpt.n <= CLIENT_TEXT_MAX) {
         buf_append_span(out, SPAN_LIT("\r\n\tfor <"));
-        print_safe(out, r->rcpt, r->smtputf8);
+        print_address(out, r->rcpt, r->smtputf8);
         buf_append_span(out, SPAN_LIT(">"));
     }
     buf_append_span(out, SPAN_LIT("; "));
