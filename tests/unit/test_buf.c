@@ -50,7 +50,7 @@ static void append_and_consume(void **state)
 static void block_comes_and_goes(void **state)
 {
     (void)state;
-    struct buf_pool pool = { NULL, 0 };
+    struct buf_pool pool = { 0 };
     struct buf a, b;
     buf_init(&a, &pool);
     buf_init(&b, &pool);
@@ -63,6 +63,7 @@ static void block_comes_and_goes(void **state)
     buf_append(&b, "y", 1);
     assert_ptr_equal(b.base, block);
     assert_int_equal(pool.count, 0);
+    assert_int_equal(pool.lent, BUF_BLOCK);
     buf_free(&b);
     assert_int_equal(pool.count, 1);
     buf_reserve(&a, 100);
@@ -79,7 +80,7 @@ static void pool_is_bounded(void **state)
 {
     (void)state;
     enum { MANY = BUF_POOL_MAX + 3 };
-    struct buf_pool pool = { NULL, 0 };
+    struct buf_pool pool = { 0 };
     struct buf b[MANY];
     for (int i = 0; i < MANY; i++) {
         buf_init(&b[i], &pool);
@@ -88,6 +89,7 @@ static void pool_is_bounded(void **state)
     for (int i = 0; i < MANY; i++)
         buf_free(&b[i]);
     assert_int_equal(pool.count, BUF_POOL_MAX);
+    assert_int_equal(pool.lent, 0);
     buf_pool_free(&pool);
     assert_int_equal(pool.count, 0);
 }
@@ -98,7 +100,7 @@ static void grows_past_a_block(void **state)
     (void)state;
     static const size_t sizes[] = { 1, BUF_BLOCK - 1, BUF_BLOCK, BUF_BLOCK + 1, 5 * BUF_BLOCK };
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
-        struct buf_pool pool = { NULL, 0 };
+        struct buf_pool pool = { 0 };
         struct buf b;
         buf_init(&b, &pool);
         char *big = malloc(sizes[i]);
@@ -107,6 +109,7 @@ static void grows_past_a_block(void **state)
         buf_append(&b, "end", 3);
         check_sane(&b);
         assert_int_equal(buf_len(&b), sizes[i] + 3);
+        assert_int_equal(pool.lent, b.cap);
         assert_memory_equal(buf_span(&b).p, big, sizes[i]);
         assert_memory_equal(buf_span(&b).p + sizes[i], "end", 3);
         buf_consume(&b, buf_len(&b));
@@ -166,7 +169,7 @@ static void random_operations(void **state)
 {
     (void)state;
     enum { MODEL_MAX = 1 << 20 };
-    struct buf_pool pool = { NULL, 0 };
+    struct buf_pool pool = { 0 };
     struct buf b;
     char *model = malloc(MODEL_MAX);
     size_t head = 0, tail = 0;
