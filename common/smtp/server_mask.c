@@ -69,15 +69,16 @@ static bool is_well_formed(const struct smtp_command *cmd)
 struct span smtp_server_mask(struct smtp_server *s, const struct smtp_command *cmd, const char **verb_name)
 {
     struct span shown = cmd->line;
+    bool no_command = cmd->verb == SMTP_VERB_UNKNOWN || cmd->fault != SMTP_LINE_OK;
     *verb_name = smtp_verb_name(cmd->verb);
     if (UNLIKELY(smtp_line_is_auth(cmd->line))) {
         s->auth_seen = true;
         shown = mask_auth(cmd, verb_name);
+    } else if (UNLIKELY(s->auth_seen) && no_command) {
+        *verb_name = "?";
+        shown = SPAN_LIT("*");
     } else if (UNLIKELY(s->masked) && is_well_formed(cmd)) {
         s->masked = false;
-    } else if (UNLIKELY(s->auth_seen) && !s->masked && (cmd->verb == SMTP_VERB_UNKNOWN || cmd->fault != SMTP_LINE_OK)) {
-        *verb_name = "?";
-        return SPAN_LIT("*");
     }
     return s->masked ? SPAN_LIT("*") : shown;
 }
