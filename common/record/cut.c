@@ -134,8 +134,11 @@ static void cut_cat(struct cutter *c, struct record_field *f)
             memcpy(to + n, piece.p, piece.n);
         n += piece.n;
     }
+    struct span whole = span_of(to, total), kept = cut_str(c, f->key, whole);
+    if (kept.p == whole.p)
+        return; /* pieces stay pieces: a character is never joined across two */
     f->type = REC_STR;
-    f->str = cut_str(c, f->key, span_of(to, total));
+    f->str = kept;
 }
 
 static void cut_strs(struct cutter *c, struct record_field *f)
