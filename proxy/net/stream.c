@@ -146,26 +146,39 @@ void stream_write_pieces(struct stream *s, const struct span *pieces, unsigned c
         stream_wrote(s);
 }
 
+/* One write. Whoever saw more than STREAM_HIGH unsent is waiting for `drained`, also where all of it leaves now. */
+static void write_out(struct stream *s)
+{
+    if (buf_empty(&s->out) || s->error != 0)
+        return;
+    s->slow |= stream_unsent(s) > STREAM_HIGH;
+    ssize_t n = send(s->fd, s->out.base + s->out.head, stream_unsent(s), MSG_NOSIGNAL);
+    if (n > 0) {
+        buf_consume(&s->out, (size_t)n);
+        sent(s, (size_t)n);
+    } else if (n < 0 && errno != EAGAIN && errno != EINTR && !(s->connecting && errno == ENOTCONN)) {
+        s->error = errno;
+    }
+}
+
+bool stream_push(struct stream *s)
+{
+    if (s->fd < 0)
+        return false;
+    write_out(s);
+    stream_wrote(s);
+    return s->error == 0;
+}
+
 void stream_flush(struct stream *s)
 {
     list_remove(&s->dirty);
     if (s->fd < 0)
         return;
+    write_out(s);
     if (s->error != 0) {
         fail(s, s->error);
         return;
-    }
-    if (buf_empty(&s->out))
-        return;
-    size_t before = buf_len(&s->out);
-    ssize_t n = send(s->fd, s->out.base + s->out.head, before, MSG_NOSIGNAL);
-    if (n < 0 && errno != EAGAIN && errno != EINTR && !(s->connecting && errno == ENOTCONN)) {
-        fail(s, errno);
-        return;
-    }
-    if (n > 0) {
-        buf_consume(&s->out, (size_t)n);
-        sent(s, (size_t)n);
     }
     s->waiting = !buf_empty(&s->out);
     watch(s);

@@ -14,7 +14,7 @@ struct stream;
 struct stream_ops {
     /* New bytes in `in`, or eof is set. */
     void (*readable)(void *owner);
-    /* Bytes had had to wait, and now STREAM_LOW or fewer are unsent. */
+    /* Bytes had had to wait, or were more than STREAM_HIGH, and now STREAM_LOW or fewer are unsent. */
     void (*drained)(void *owner);
     /* It can't be used any more: err is an errno. Not called for eof. */
     void (*broken)(void *owner, int err);
@@ -34,7 +34,7 @@ struct stream {
     bool reading; /* the owner wants bytes */
     bool eof;     /* the peer has ended its side */
     bool waiting; /* the socket takes no more for now */
-    bool slow;    /* bytes had to wait and the owner was not told yet that they left */
+    bool slow;    /* bytes had to wait, or were many, and the owner was not told yet that they left */
     bool connecting;
     int error; /* of a write that failed; told at the next flush */
 };
@@ -51,6 +51,8 @@ void stream_wrote(struct stream *s);
 void stream_write_pieces(struct stream *s, const struct span *pieces, unsigned count);
 /* Writes what waits. The owner's `drained` or `broken` may be called. */
 void stream_flush(struct stream *s);
+/* The same without a call to the owner: that comes when the loop flushes. False: the stream is broken. */
+bool stream_push(struct stream *s);
 static inline size_t stream_unsent(const struct stream *s) { return buf_len(&s->out); }
 static inline bool stream_is_open(const struct stream *s) { return s->fd >= 0; }
 /* No more is written: FIN after what waits has left (the caller flushes first). */

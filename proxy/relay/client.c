@@ -186,10 +186,10 @@ void client_log_command(struct client *c, unsigned txn, const char *verb_name, s
 
 void client_send_reply(struct client *c, unsigned txn, const struct smtp_reply *reply, usec_t since)
 {
-    if (stream_is_open(&c->stream)) {
-        buf_append_span(stream_out(&c->stream), reply->wire);
-        stream_wrote(&c->stream);
-    }
+    if (c->phase >= CLIENT_LINGER)
+        return; /* nobody is there to take it */
+    buf_append_span(stream_out(&c->stream), reply->wire);
+    stream_wrote(&c->stream);
     trace_reply(c->trace, SIDE_CLIENT, txn, reply, since > 0 ? c->loop->mono - since : 0);
 }
 
@@ -208,9 +208,8 @@ bool client_is_there(struct client *c)
     if (c->lost || !stream_is_open(&c->stream))
         return false;
     if (!c->stream.eof)
-        return true;
-    stream_flush(&c->stream);
-    return stream_is_open(&c->stream) && !c->lost && half_closed_peer_took_it(c);
+        return c->stream.error == 0;
+    return stream_push(&c->stream) && half_closed_peer_took_it(c);
 }
 
 /* Whether the log lets this session go on; a blocked one waits in the worker's list. */
@@ -225,11 +224,13 @@ static bool log_has_room(struct client *c)
     return false;
 }
 
+/* A line that is too long counts as a command from where that is seen, but it has not ended yet. */
 static void arm_command(struct client *c)
 {
-    if (c->wait == WAIT_COMMAND && c->wait_mark == c->smtp.commands)
+    unsigned ended = c->smtp.commands - (c->smtp.state == SMTP_SERVER_SKIP_LINE);
+    if (c->wait == WAIT_COMMAND && c->wait_mark == ended)
         return;
-    c->wait_mark = c->smtp.commands;
+    c->wait_mark = ended;
     set_timer(c, WAIT_COMMAND, c->set->timeouts.command);
 }
 
@@ -251,7 +252,8 @@ static bool arm_data(struct client *c)
 static bool arm(struct client *c, bool held)
 {
     bool body = c->smtp.state == SMTP_SERVER_BODY || c->smtp.state == SMTP_SERVER_SKIP_CHUNK;
-    if (held || c->paused || (!smtp_server_idle(&c->smtp) && !body))
+    bool line = c->smtp.state == SMTP_SERVER_SKIP_LINE;
+    if (held || c->paused || (!smtp_server_idle(&c->smtp) && !body && !line))
         clear_timer(c);
     else if (body)
         return arm_data(c);

@@ -34,7 +34,7 @@ struct client {
     enum client_phase phase;
     enum close_reason reason;
     enum client_wait { WAIT_NONE, WAIT_COMMAND, WAIT_DATA, WAIT_OTHER } wait; /* what the timer bounds */
-    unsigned wait_mark;                                                       /* commands when it was set */
+    unsigned wait_mark;                                                       /* lines that had ended when it was set */
     usec_t data_began; /* the window in which a body must bring 1 KiB, and bytes_in at its begin */
     uint64_t data_mark;
     bool paused;         /* the backend's far side is congested */
