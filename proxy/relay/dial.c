@@ -215,9 +215,10 @@ static void attempt(struct dial *d)
     d->ops->opened(d->owner);
 }
 
+/* Once a server's addresses are known it is being tried: our own last attempt may be what fills it. */
 static void next(struct dial *d)
 {
-    while (d->pos < d->servers && server_is_full(d)) {
+    while (d->pos < d->servers && d->addrs == 0 && server_is_full(d)) {
         d->pos++;
         d->skipped_busy++;
     }
@@ -242,6 +243,8 @@ static void on_deadline(struct timer *t)
     if (d->u != NULL)
         note_failure(d, d->u->connected ? ERR_UPSTREAM_TIMEOUT : ERR_UPSTREAM_CONNECT, stage_of(d),
                      "not ready within upstream.timeouts.prepare");
+    else if (d->query != NULL)
+        note_failure(d, ERR_UPSTREAM_NAME, "connect", name_fault(DNS_TEMPFAIL));
     fail(d);
 }
 

@@ -394,9 +394,9 @@ static void session_shutdown(struct list *node)
 static void session_kill(struct list *node)
 {
     struct session *s = LIST_ENTRY(node, struct session, node);
-    client_bye(&s->client, smtp_reply_own(SMTP_OWN_SHUTDOWN), CLOSE_SHUTDOWN);
     if (s->state == RELAY_END)
         relay_finish(s, STATUS_INDETERMINATE, STAGE_END, BY_SMTPTAP, smtp_reply_own(SMTP_OWN_SHUTDOWN));
+    client_bye(&s->client, smtp_reply_own(SMTP_OWN_SHUTDOWN), CLOSE_SHUTDOWN);
     upstream_drop(&s->up, CLOSE_SHUTDOWN);
     if (s->client.phase == CLIENT_LINGER)
         client_kill(&s->client, CLOSE_SHUTDOWN);

@@ -53,11 +53,12 @@ struct session {
     enum relay_state state;
     struct txn *txn;
     unsigned txn_number;
-    bool retried;       /* MAIL went to a second server already */
-    bool up_txn;        /* the upstream has a transaction open */
-    bool received_done; /* our Received was written, or isn't wanted */
-    bool told_lost;     /* the client was told that the upstream is lost */
-    smtp_cap_set needs; /* what the transaction uses of the upstream's offer */
+    bool retried;          /* MAIL went to a second server already */
+    bool up_txn;           /* the upstream has a transaction open */
+    bool received_done;    /* our Received was written, or isn't wanted */
+    bool told_lost;        /* the client was told that the upstream is lost */
+    smtp_cap_set needs;    /* what the transaction uses of the upstream's offer */
+    size_t mail_params_at; /* where the parameters begin in its MAIL line */
     bool txn_smtputf8, txn_8bit;
     char *first_rcpt; /* owned; for Received */
     smtp_slot end_slot;
@@ -86,6 +87,8 @@ void relay_pass(void *owner, smtp_slot slot, const struct smtp_command *cmd);
 /* Ends the transaction: its records are written. reply: NULL if none decided. */
 void relay_finish(struct session *s, enum txn_status status, enum txn_stage stage, enum txn_by by,
                   const struct smtp_reply *reply);
+/* The step with MAIL, which is taken over, as the upstream that the session has now can take it. */
+struct smtp_step *relay_fit_mail(const struct session *s, struct smtp_step *step) MUST_CHECK;
 /* The transaction goes to the upstream that the session has now. */
 void relay_note_upstream(struct session *s);
 enum txn_stage relay_stage(const struct session *s);

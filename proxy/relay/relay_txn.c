@@ -109,6 +109,26 @@ static const char *params_to_drop(const struct session *s)
     return auth ? "SIZE" : "SIZE AUTH";
 }
 
+/* MAIL waited for its upstream: it was written when nobody knew which, or for another. */
+struct smtp_step *relay_fit_mail(const struct session *s, struct smtp_step *step)
+{
+    struct buf line;
+    struct span text = span_of(step->text, step->len);
+    buf_init(&line, &s->w->loop.pool);
+    buf_append_span(&line, span_head(text, s->mail_params_at));
+    smtp_params_copy(&line, span_skip(text, s->mail_params_at), params_to_drop(s));
+    struct smtp_step *fit = smtp_step_new(step->kind, step->tag, buf_span(&line));
+    buf_free(&line);
+    free(step);
+    return fit;
+}
+
+/* What this command uses of the offer that the client saw is missing at the upstream that the session has now. */
+static bool upstream_lacks(const struct session *s, smtp_cap_set needs)
+{
+    return s->up != NULL && (needs & ~s->offer->caps.set) != 0;
+}
+
 static void envelope_line(struct buf *out, const char *verb, const struct smtp_envelope_command *cmd, const char *drop)
 {
     buf_append(out, verb, strlen(verb));
@@ -157,9 +177,14 @@ void relay_mail(void *owner, smtp_slot slot, const struct smtp_envelope_command 
     s->needs = mail_needs(cmd->mail);
     s->txn_smtputf8 = cmd->mail->smtputf8;
     s->txn_8bit = cmd->mail->body == SMTP_BODY_8BITMIME || cmd->mail->body == SMTP_BODY_BINARYMIME;
+    if (upstream_lacks(s, s->needs)) {
+        refuse_mail(s, slot, SMTP_OWN_LACKS_EXTENSION);
+        return;
+    }
     struct buf line;
     buf_init(&line, &s->w->loop.pool);
-    envelope_line(&line, "MAIL FROM:<", cmd, params_to_drop(s));
+    s->mail_params_at = sizeof("MAIL FROM:<>") - 1 + cmd->path->address.n;
+    envelope_line(&line, "MAIL FROM:<", cmd, s->up != NULL ? params_to_drop(s) : "");
     s->up_txn = s->up != NULL;
     if (s->up != NULL)
         relay_note_upstream(s);
@@ -175,6 +200,12 @@ static void keep_first_rcpt(struct session *s, const struct smtp_path *path)
         s->first_rcpt = strndup(path->address.p, path->address.n);
 }
 
+static void refuse_rcpt(struct session *s, smtp_slot slot, unsigned index, enum smtp_own id)
+{
+    txn_rcpt_reply(s->txn, index, smtp_reply_own(id), BY_SMTPTAP);
+    smtp_server_own(&s->client.smtp, slot, id);
+}
+
 void relay_rcpt(void *owner, smtp_slot slot, const struct smtp_envelope_command *cmd)
 {
     struct session *s = owner;
@@ -187,8 +218,12 @@ void relay_rcpt(void *owner, smtp_slot slot, const struct smtp_envelope_command 
         txn_rcpt_reply(s->txn, index, cmd->refusal, BY_SMTPTAP);
         return;
     }
-    if (cmd->rcpt->notify != 0 || cmd->rcpt->orcpt.n > 0)
-        s->needs |= SMTP_CAP_BIT(DSN);
+    smtp_cap_set needs = cmd->rcpt->notify != 0 || cmd->rcpt->orcpt.n > 0 ? SMTP_CAP_BIT(DSN) : 0;
+    if (upstream_lacks(s, needs)) {
+        refuse_rcpt(s, slot, index, SMTP_OWN_LACKS_EXTENSION);
+        return;
+    }
+    s->needs |= needs;
     keep_first_rcpt(s, cmd->path);
     struct buf line;
     buf_init(&line, &s->w->loop.pool);

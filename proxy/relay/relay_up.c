@@ -31,8 +31,9 @@ static void give_held_steps(struct session *s)
 {
     struct list *first;
     while (s->up != NULL && (first = list_first(&s->held)) != NULL) {
+        struct smtp_step *step = LIST_ENTRY(first, struct smtp_step, node);
         list_remove(first);
-        upstream_add(s->up, LIST_ENTRY(first, struct smtp_step, node));
+        upstream_add(s->up, step->kind == SMTP_STEP_MAIL ? relay_fit_mail(s, step) : step);
     }
 }
 
@@ -191,6 +192,8 @@ static void end_reply(struct session *s, const struct smtp_step *step, const str
     relay_finish(s, status_of(reply), STAGE_END, BY_UPSTREAM, reply);
     if (reply->code == 421)
         close_after_421(s);
+    else if (s->client_gone)
+        upstream_quit(&s->up);
 }
 
 /* RSET was refused: this connection is of no more use, and a MAIL that waits behind it goes to another. */

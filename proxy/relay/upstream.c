@@ -33,11 +33,16 @@ static void free_upstream(struct grave *g)
 {
     struct upstream *u = CONTAINER_OF(g, struct upstream, grave);
     smtp_client_free(&u->smtp);
-    if (u->count != NULL)
-        atomic_fetch_sub(u->count, 1);
     if (u->freed != NULL)
         u->freed(u->freed_arg);
     free(u);
+}
+
+static void count_out(struct upstream *u)
+{
+    if (u->count != NULL)
+        atomic_fetch_sub(u->count, 1);
+    u->count = NULL;
 }
 
 /* The one way out. */
@@ -46,6 +51,7 @@ static void finish(struct upstream *u, enum close_reason reason)
     if (u->closed)
         return;
     u->closed = true;
+    count_out(u);
     u->owner = NULL;
     u->smtp.state = SMTP_CLIENT_DEAD;
     timer_clear(&u->timer);
@@ -63,6 +69,7 @@ static void lose(struct upstream *u, const struct upstream_loss *loss, enum clos
     if (u->closed)
         return;
     u->owner = NULL;
+    count_out(u); /* the owner may want another in its place */
     if (owner != NULL)
         u->ops->lost(owner, loss);
     finish(u, reason);
@@ -96,13 +103,13 @@ static void arm(struct upstream *u)
     if (u->closed)
         return;
     const struct smtp_step *step = smtp_client_waiting(&u->smtp);
-    if (step != NULL) {
+    if (u->quitting) {
+        loop_timer(u->loop, &u->timer, QUIT_WAIT);
+    } else if (step != NULL) {
         loop_timer(u->loop, &u->timer, step_timeout(u, step));
     } else if (upstream_in_body(u) && stream_unsent(&u->stream) > 0) {
         u->progress = u->stream.bytes_out;
         loop_timer(u->loop, &u->timer, u->set->timeouts.data_block);
-    } else if (u->quitting) {
-        loop_timer(u->loop, &u->timer, QUIT_WAIT);
     } else {
         timer_clear(&u->timer);
     }

@@ -51,7 +51,7 @@ struct upstream {
     uint64_t progress; /* bytes written when the body's timer was set */
     usec_t ready_at, began;
     unsigned txns;            /* transactions begun on it */
-    atomic_uint *count;       /* counted down when it is gone; may be NULL */
+    atomic_uint *count;       /* counted down when it is closed or lost; may be NULL */
     void (*freed)(void *arg); /* told then; may be NULL */
     void *freed_arg;
 };
