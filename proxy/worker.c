@@ -151,6 +151,7 @@ static void watch_listeners(struct worker *w, struct listener *const *listeners)
 
 static void free_parts(struct worker *w)
 {
+    log_logger(w->log, w->id, NULL, NULL); /* which may still wake us */
     offer_cache_free(&w->offers);
     free(w->watch);
     settings_unref(&w->settings);
@@ -176,6 +177,7 @@ bool worker_start(struct worker *w, const struct worker_parts *parts, const char
     w->all = parts->all;
     w->all_count = parts->all_count;
     loop_init(&w->loop);
+    atomic_store_explicit(&w->counts, true, memory_order_release);
     timer_init(&w->drain_limit, on_drain_limit);
     ev_async_init(&w->wake, on_wake);
     w->wake.data = w;
@@ -222,8 +224,10 @@ unsigned worker_sessions(const struct worker *w) { return atomic_load(&w->sessio
 size_t worker_memory(const struct worker *w)
 {
     size_t sum = 0;
-    for (unsigned i = 0; i < w->all_count; i++)
-        sum += atomic_load_explicit(&w->all[i].loop.pool.lent, memory_order_relaxed);
+    for (unsigned i = 0; i < w->all_count; i++) {
+        if (atomic_load_explicit(&w->all[i].counts, memory_order_acquire))
+            sum += atomic_load_explicit(&w->all[i].loop.pool.lent, memory_order_relaxed);
+    }
     return sum;
 }
 

@@ -38,6 +38,7 @@ struct worker {
     struct limits *limits;
     struct worker *all; /* the array of all workers, for sums over them */
     unsigned all_count;
+    atomic_bool counts; /* its loop can be read by the others: they may run before it does */
     struct dns *dns;
     struct offer_cache offers;
     struct list sessions;

@@ -20,7 +20,8 @@ typedef void log_wake(void *arg);
 
 /* Opens the outputs and starts their writers for `loggers` loggers. On failure reports each fault and returns NULL. */
 struct log *log_start(const struct log_settings *set, unsigned loggers, settings_fault *fault, void *arg) MUST_CHECK;
-/* The i-th logger; owned by the log. wake may be NULL; it is set before the first record. */
+/* The i-th logger; owned by the log. wake may be NULL; it is set before the first record, and no call of the one before
+ * is under way when this returns, so that what it uses may be freed then. wake must not call this. */
 struct logger *log_logger(struct log *log, unsigned i, log_wake *wake, void *arg);
 /* This run's id: 8 characters of 0-9a-v, unique across machines; also the start of each cid. */
 const char *log_run(const struct log *log);

@@ -30,11 +30,9 @@ static void watch_wake(struct log *log)
     for (unsigned i = 0; i < log->loggers; i++) {
         struct logger *l = &log->logger[i];
         pthread_mutex_lock(&log->lock);
-        log_wake *wake = l->wake;
-        void *arg = l->arg;
+        if (l->wake != NULL)
+            l->wake(l->arg);
         pthread_mutex_unlock(&log->lock);
-        if (wake != NULL)
-            wake(arg);
     }
 }
 
