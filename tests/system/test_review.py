@@ -1,0 +1,226 @@
+"""Rare ends: what happens where two things end at once, or one of them never does."""
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from harness.mta import CLOSE, HANG, Wait, each
+from harness.util import DEADLINE
+
+TEXT = b"Subject: x\r\n\r\nText\r\n"
+
+
+# the two legs end inside one another
+
+
+@pytest.mark.parametrize("stage, reply, status", [
+    ("mail", b"550 5.1.7 no\r\n", "rejected"), ("mail", b"421 4.3.2 no\r\n", "deferred"),
+    ("rcpt", b"250 2.1.0 Ok\r\n421 4.3.2 no\r\n", "deferred")])
+def test_client_closes_while_its_refusal_is_under_way(world, stage, reply, status):
+    """The write that finds out that the client has gone is the one that asks whether it is there."""
+    go = threading.Event()
+    world.defer(go.set)
+    mta = world.mta({"mail": [], stage: [Wait(go), reply]})
+    tap = world.tap(mta)
+    c = tap.client()
+    c.send(b"EHLO client.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n").close()
+    mta.wait_stage(stage)
+    tap.wait("send", side="client", code=250)
+    go.set()
+    m = tap.message()
+    assert (m["status"], m["client_replied"], m["decided_by"]) == (status, False, "upstream")
+    tap.wait("close", side="client")
+    tap.wait("close", side="upstream")
+
+
+@pytest.mark.parametrize("reply", [None, b"451 4.3.0 later\r\n"])
+def test_upstream_is_left_in_order_where_the_client_went_before_the_answer(world, reply):
+    go = threading.Event()
+    world.defer(go.set)
+    mta = world.mta(end=lambda s, line: (go.wait(DEADLINE), reply)[1])
+    tap = world.tap(mta)
+    c = tap.client()
+    c.ehlo()
+    c.begin()
+    c.send(TEXT + b".\r\n")
+    mta.wait_stage("dot")
+    c.reset()
+    tap.wait("close", side="client")
+    sends = len(tap.records("send", side="client"))
+    go.set()
+    assert tap.message()["client_replied"] is False
+    assert mta.wait_ended() == "quit"
+    assert tap.wait("close", side="upstream")["reason"] == "quit"
+    assert len(tap.records("send", side="client")) == sends, "a reply that nobody was sent has a record"
+
+
+# nothing waits for ever
+
+
+def test_replies_over_high_water_that_leave_at_once(tap):
+    """Reading stops where 64 KiB of replies wait; it must go on also where one write takes them all."""
+    n = 10000
+    c = tap.client()
+    c.send(b"NOOP\r\n" * n)
+    for _ in range(n):
+        c.expect(250)
+    c.quit()
+
+
+def test_line_that_never_ends_has_a_deadline(world):
+    tap = world.tap(world.mta(), {"timeouts": {"command": "1s"}})
+    c = tap.client()
+    c.send(b"x" * 5000)
+    c.expect(421, "4.4.2")
+    c.eof()
+    assert tap.closed(c)["reason"] == "timeout"
+
+
+def test_line_that_trickles_has_a_deadline(world):
+    tap = world.tap(world.mta(), {"timeouts": {"command": "1s"}})
+    c = tap.client()
+    c.send(b"x" * 5000)
+    end = time.monotonic() + DEADLINE
+    c.sock.settimeout(0.1)
+    while time.monotonic() < end:
+        try:
+            c.send(b"x")
+            assert c.sock.recv(100).startswith(b"421 4.4.2")
+            break
+        except socket.timeout:
+            pass
+    else:
+        raise AssertionError("no deadline")
+
+
+def test_hanging_rset_does_not_hold_a_connection_that_quits(world):
+    mta = world.mta(rset=HANG)
+    tap = world.tap(mta)
+    c = tap.client()
+    c.ehlo()
+    c.mail()
+    c.cmd("RSET", 250)
+    mta.wait_stage("rset")
+    c.quit()
+    assert tap.wait("close", side="upstream")["reason"] == "quit"
+    tap.stop()
+
+
+NO_NAMES = {"dns": {"servers": ["127.0.0.1:9"]}, "upstream": {"max_connections": 1}}  # localhost is known without
+
+
+# upstream.max_connections counts connections that are, not those that were
+
+
+def test_lost_connection_makes_room_for_the_next(world):
+    mta = world.mta(mail=each(CLOSE, None))
+    tap = world.tap(mta, {"upstream": {"max_connections": 1}})
+    c = tap.client()
+    c.ehlo()
+    c.mail()
+    assert len(mta.sessions) == 2
+
+
+def test_second_address_is_tried_where_one_connection_may_be(world):
+    six = socket.socket(socket.AF_INET6)
+    try:
+        six.bind(("::1", 0))
+        six.close()
+    except OSError:
+        pytest.skip("no IPv6")
+    mta = world.mta(address="::1")
+    tap = world.tap(f"localhost:{mta.port}", NO_NAMES)
+    c = tap.client()
+    c.ehlo()
+
+
+def test_addresses_of_one_server_are_not_another_s(world):
+    """Two addresses of the first: where it is full after the first attempt, the second server's own is next."""
+    dead = socket.socket()
+    dead.bind(("127.0.0.1", 0))
+    world.defer(dead.close)
+    good = world.mta()
+    tap = world.tap([f"localhost:{dead.getsockname()[1]}", good], NO_NAMES)
+    c = tap.client()
+    c.ehlo()
+    c.mail()
+    assert len(good.sessions) == 1
+
+
+# what an upstream lacks
+
+
+def lacking(world, more=b""):
+    full = b"250-mta.example\r\n250-PIPELINING\r\n250-SIZE 100000\r\n250-DSN\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n"
+    mta = world.mta({"ehlo": each(full, b"250%smta.example\r\n%s" % (b"-" if more else b" ", more))})
+    tap = world.tap(mta)
+    c = tap.client()
+    c.ehlo()
+    mta.sessions[0].sock.shutdown(socket.SHUT_WR)
+    tap.wait("close", side="upstream")
+    return mta, c
+
+
+def test_upstream_that_lacks_what_is_used_is_not_asked_the_next_time(world):
+    mta, c = lacking(world)
+    for _ in range(2):
+        c.cmd("MAIL FROM:<a@b.example> BODY=8BITMIME", 451, "4.3.3")
+    assert not any(x.startswith(b"MAIL") for s in mta.sessions for x in s.commands)
+    c.mail()
+    c.cmd("RCPT TO:<c@d.example> NOTIFY=NEVER", 451, "4.3.3")
+    assert not any(x.startswith(b"RCPT") for s in mta.sessions for x in s.commands)
+    c.rcpt()
+
+
+def test_size_is_dropped_for_a_later_connection_that_lacks_it(world):
+    mta, c = lacking(world)
+    c.mail(params=" SIZE=1000")
+    assert mta.sessions[1].commands[-1] == b"MAIL FROM:<a@client.example>"
+
+
+# names
+
+
+def test_name_server_that_is_silent_is_in_the_log(world):
+    silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    silent.bind(("127.0.0.1", 0))
+    world.defer(silent.close)
+    tap = world.tap("mx.silent.example:25", {"dns": {"servers": ["127.0.0.1:%d" % silent.getsockname()[1]]},
+                                             "upstream": {"timeouts": {"prepare": "1s", "connect": "20s"}}})
+    c = tap.client()
+    c.cmd("EHLO client.example", 421, "4.4.1")
+    assert tap.wait("error", side="upstream")["stage"] == "connect"
+
+
+def test_stop_while_a_name_is_looked_up(world):
+    silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    silent.bind(("127.0.0.1", 0))
+    world.defer(silent.close)
+    tap = world.tap("mx.silent.example:25", {"dns": {"servers": ["127.0.0.1:%d" % silent.getsockname()[1]]},
+                                             "server": {"reverse_dns": True}, "timeouts": {"shutdown": "1s"}})
+    c = tap.client()
+    c.send(b"EHLO client.example\r\n")
+    tap.wait("command", command="EHLO")
+    tap.send_signal(signal.SIGTERM)
+    c.expect(421, "4.3.2")
+    c.eof()
+    tap.stop(signum=None)
+
+
+def test_stop_that_can_wait_no_longer_for_the_answer_to_a_message(world):
+    """The client is told 421, and was there to be told."""
+    mta = world.mta(end=HANG)
+    tap = world.tap(mta, {"timeouts": {"shutdown": "500ms"}})
+    c = tap.client()
+    c.ehlo()
+    c.begin()
+    c.send(TEXT + b".\r\n")
+    mta.wait_stage("dot")
+    tap.send_signal(signal.SIGTERM)
+    c.expect(421, "4.3.2")
+    c.eof()
+    m = tap.message()
+    assert (m["status"], m["code"], m["client_replied"]) == ("indeterminate", 421, True)
+    tap.stop(signum=None)
