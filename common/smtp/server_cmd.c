@@ -350,10 +350,20 @@ static void run_faulty(struct smtp_server *s, const struct smtp_command *cmd, sm
     unrecognized(s, slot, cmd->fault == SMTP_LINE_EMPTY ? SMTP_OWN_UNRECOGNIZED : SMTP_OWN_LINE_SYNTAX);
 }
 
+/* N2. The backend takes note of a MAIL refused by this too. */
+static void run_bare_lf(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    struct smtp_envelope_command e = { .arg = s->line_masked ? SPAN_LIT("*") : cmd->arg,
+                                       .refusal = smtp_reply_own(SMTP_OWN_BARE_NEWLINE) };
+    smtp_server_close(s, e.refusal, SMTP_CLOSE_PROTOCOL);
+    if (cmd->verb == SMTP_VERB_MAIL && cmd->fault == SMTP_LINE_OK && s->txn == SMTP_TXN_NONE)
+        s->ops->mail(s->owner, slot, &e);
+}
+
 void smtp_server_run(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
 {
     if (s->bare_lf && s->config.bare_newline == SMTP_BARE_REJECT)
-        smtp_server_close(s, smtp_reply_own(SMTP_OWN_BARE_NEWLINE), SMTP_CLOSE_PROTOCOL);
+        run_bare_lf(s, cmd, slot);
     else if (cmd->fault != SMTP_LINE_OK)
         run_faulty(s, cmd, slot);
     else if (cmd->verb == SMTP_VERB_UNKNOWN)
