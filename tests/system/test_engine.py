@@ -29,7 +29,7 @@ def upstream_of(up, c, tap):
     """The scripted upstream's session that belongs to this client."""
     cid = tap.cid_of(c)
     port = tap.wait("connection", side="upstream", cid=cid)["local_port"]
-    return next(s for s in up.sessions if s.peer_port == port)
+    return next(s for s in reversed(up.sessions) if s.peer_port == port)  # the newest: ports are used again
 
 
 # G, H
@@ -287,7 +287,7 @@ PARAMS = [
     (b"MAIL", b"RET=HDRS ENVID=QQ314159", 250), (b"MAIL", b"RET=BOTH", 501), (b"MAIL", b"ENVID=" + b"x" * 100, 250),
     (b"MAIL", b"ENVID=" + b"x" * 101, 501),
     (b"MAIL", b"ENVID=a+zz", 501), (b"MAIL", b"NOTIFY=NEVER", 555), (b"MAIL", b"FOO", 555), (b"MAIL", b"FOO=bar", 555),
-    (b"MAIL", b"AUTH=<>", 555), (b"MAIL", b"REQUIRETLS", 555),
+    (b"MAIL", b"AUTH=<>", 250), (b"MAIL", b"REQUIRETLS", 555),
     (b"RCPT", b"NOTIFY=NEVER", 250), (b"RCPT", b"NOTIFY=SUCCESS,FAILURE,DELAY", 250), (b"RCPT", b"notify=success", 250),
     (b"RCPT", b"NOTIFY=NEVER,SUCCESS", 501), (b"RCPT", b"NOTIFY=", 501),
     (b"RCPT", b"NOTIFY=SOMETIMES", 501), (b"RCPT", b"ORCPT=rfc822;b+2Bc@d.example", 250),
@@ -313,6 +313,8 @@ def test_m_parameters(tap, up, verb, params, code):
         assert reply.enhanced == "5.5.4"
     if reply.code == 552:
         assert reply.enhanced == "5.3.4"
+    if params == b"AUTH=<>":  # no AUTH upstream: dropped (M8)
+        line = line.replace(b" AUTH=<>", b"")
     if code == 250:
         assert line in upstream_of(up, c, tap).commands, "parameters were changed"
 
@@ -422,7 +424,7 @@ def test_c1_rset_goes_up_only_with_a_transaction(tap, up):
     assert b"RSET" not in s.commands
     c.mail()
     c.cmd("RSET", 250, "2.0.0")
-    assert b"RSET" in s.commands
+    up.wait(lambda m: b"RSET" in s.commands, "RSET upstream")
     c.quit()
     m = [r for r in tap.session(c) if r["tnx"] == "message"][0]
     assert (m["status"], m["decided_by"], m["rcpt_count"]) == ("reset", "client", 0)
@@ -633,7 +635,7 @@ def test_d1_all_refused(tap, up, refusals, status, code, end):
     if end == "DATA":
         c.cmd("DATA", 554, "5.5.1")
         c.cmd("RCPT TO:<a@b.example>", 503)
-        assert b"RSET" in s.commands
+        up.wait(lambda m: b"RSET" in s.commands, "RSET upstream")
     elif end == "close":
         c.close()
     else:

@@ -27,7 +27,7 @@ ROWS = [  # name, bytes after 354 (the true end is appended), the content that `
     ("nul", b"a\0b\r\n", b"a\0b\r\n", None, False),
     ("lf-lf-dot", b"a\n\n.\r\n\r\nb\r\n", b"a\r\n\r\n.\r\n\r\nb\r\n", (b"a\r\n\r\n", [b"", b"b", b"."]), False),
     ("lf-dotdot-lf", b"a\n..\nb\r\n", b"a\r\n.\r\nb\r\n", None, False),
-    ("smtp-in-lf", b"a\n.\n" + INJECTED + b"\nDATA\n", b"a\r\n.\r\n" + INJECTED + b"\r\nDATA\r\n",
+    ("smtp-in-lf", b"a\n.\n" + INJECTED + b"\nDATA\r\n", b"a\r\n.\r\n" + INJECTED + b"\r\nDATA\r\n",
      (b"a\r\n", [INJECTED, b"DATA", b"."]), False),
     ("smtp-in-cr", b"a\r.\r" + INJECTED + b"\r\n", b"a . " + INJECTED + b"\r\n", None, False),
     ("first-lf", b"\n.\nb\r\n", b"\r\n.\r\nb\r\n", (b"\r\n", [b"b", b"."]), False),
@@ -195,7 +195,10 @@ def test_n_commands_cut_everywhere(modes, row, mode):
                     assert got.enhanced == "5.5.2"
         if expected[-1] != "close":
             c.quit()
-        tap.closed(c)
+        records = tap.session(c)
+        begun = {r["tid"] for r in records if "tid" in r}
+        ended = {r["tid"] for r in records if r["tnx"] == "message"}
+        assert begun == ended, f"{data!r} cut at {cut}: {[r['msg'] for r in records]}"
 
 
 @pytest.mark.parametrize("mode", MODES)

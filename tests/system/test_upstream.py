@@ -1,4 +1,5 @@
 """Table U: an upstream that misbehaves at every stage. No 2xx without its own 2xx; the record tells the truth."""
+import contextlib
 import socket
 import struct
 import threading
@@ -73,7 +74,8 @@ def test_u1_failure_before_ready(world, name):
     c.eof()
     assert tap.closed(c)["reason"] == "upstream"
     errors = tap.records("error")
-    assert [e for e in errors if e.get("stage") == stage and e["side"] == "upstream"], errors
+    stages = (stage, "connect") if script.get("connect") is RST else (stage,)  # it may come before connect() has returned
+    assert [e for e in errors if e.get("stage") in stages and e["side"] == "upstream"], errors
     assert not tap.records("message")
 
 
@@ -113,23 +115,22 @@ def test_h9_helo_after_refused_ehlo(world, code):
 # what replies may look like
 
 
+HUNDRED_KIB = b"".join(b"250-2.1.0 line %05d %s\r\n" % (i, b"y" * 80) for i in range(1000)) + b"250 2.1.0 end\r\n"
 REPLIES = {
     "multi-line": b"250-2.1.0 first\r\n250-2.1.0 second\r\n250 2.1.0 third\r\n", "no-text": b"250\r\n",
     "space-only": b"250 \r\n",
     "no-enhanced": b"250 sure\r\n", "251": b"251 2.1.5 forwarded\r\n", "empty-middle": b"250-a\r\n250-\r\n250 c\r\n",
     "utf8": "250 2.1.0 Grüße 日本\r\n".encode(),
     "long-line": b"250 2.1.0 " + b"x" * 4000 + b"\r\n",
-    "hundred-kib": b"".join(b"250-2.1.0 line %05d %s\r\n" % (i, b"y" * 80) for i in range(1000)) + b"250 2.1.0 end\r\n",
+    "fifty-kib": HUNDRED_KIB[-(103 * 500 + 15):],
 }
 
 
-@pytest.mark.parametrize("split", [False, True])
-@pytest.mark.parametrize("name", REPLIES)
+@pytest.mark.parametrize("name, split", [(n, s) for n, raw in REPLIES.items() for s in (False, True)
+                                         if not s or len(raw) < 5000])  # byte by byte, long ones are only slow
 @pytest.mark.parametrize("stage", ["mail", "rcpt", "end"])
 def test_replies_pass_unchanged(world, name, split, stage):
     raw = REPLIES[name]
-    if split and len(raw) > 5000:
-        pytest.skip("byte by byte it is only slow")
     mta = world.mta(**{stage: Split(raw) if split else raw})
     tap = world.tap(mta)
     c = tap.client()
@@ -140,6 +141,20 @@ def test_replies_pass_unchanged(world, name, split, stage):
     got.append(c.reply())
     assert got[{"mail": 0, "rcpt": 1, "end": 3}[stage]].raw == raw
     assert tap.message()["status"] == "accepted"
+
+
+@pytest.mark.parametrize("stage", ["mail", "rcpt", "data", "end"])
+def test_reply_of_100_kib(world, stage):
+    """More than a reply may have: it is not understood, and nothing is made of it."""
+    mta = world.mta(**{stage: HUNDRED_KIB})
+    tap = world.tap(mta)
+    c = tap.client()
+    c.ehlo()
+    _, last = attempt(c)
+    assert (last.code, last.enhanced) == (451, "4.3.0")
+    c.quit()
+    m = tap.message()
+    assert m["status"] == ("indeterminate" if stage == "end" else "deferred") and m["queue_id"] is None
 
 
 @pytest.mark.parametrize("raw", [b"550-5.7.1 Rejected\r\n550-see http://x.example\r\n550 5.7.1 bye\r\n",
@@ -304,18 +319,16 @@ def test_u5_mad_replies(world, name, stage):
     assert tap.records("error", side="upstream")
 
 
-@pytest.mark.parametrize("reply", [b"250 2.0.0 Ok\r\n", b"354 go\r\n", b"220 x\r\n"])
-@pytest.mark.parametrize("stage", ["mail", "rcpt", "data", "end"])
+@pytest.mark.parametrize("stage, reply", [
+    ("mail", b"354 go\r\n"), ("rcpt", b"354 go\r\n"), ("end", b"354 go\r\n"), ("data", b"250 2.0.0 Ok\r\n"), ("data", b"220 x\r\n")])
 def test_u5_wrong_class(world, stage, reply):
-    good = {"mail": b"2", "rcpt": b"2", "data": b"354", "end": b"2"}[stage]
-    if reply.startswith(good):
-        pytest.skip("that is the right class here")
     mta = world.mta(**{stage: reply})
     tap = world.tap(mta, SHORT)
     c = tap.client()
     c.ehlo()
     codes, last = attempt(c)
     assert (last.code, last.enhanced) == (451, "4.3.0")
+    c.quit()
     assert tap.message()["status"] in ("deferred", "indeterminate")
 
 
@@ -327,8 +340,7 @@ def test_u6_421_is_relayed(world, stage):
     c = tap.client()
     c.ehlo()
     codes, last = attempt(c)
-    if stage == "mail":  # the connection had been idle: lost at MAIL (O), tried once more
-        assert mta.counts["mail"] == 2
+    if stage == "mail" and mta.counts["mail"] == 2:  # taken for an idle connection's 421: tried once more (O)
         assert last.code in (421, 451)
     else:
         assert last.raw == raw
@@ -339,11 +351,12 @@ def test_u6_421_is_relayed(world, stage):
     assert m["status"] == "deferred" and m["stage"] == stage
 
 
-def test_o_421_at_the_first_mail_of_an_idle_connection_is_stale(world):
-    mta = world.mta(mail=each([b"421 4.4.2 idle too long\r\n", CLOSE], None))
+def test_o_421_at_the_first_mail_of_a_reused_connection_is_stale(world):
+    mta = world.mta(mail=each(None, [b"421 4.4.2 idle too long\r\n", CLOSE], None))
     tap = world.tap(mta)
     c = tap.client()
     c.ehlo()
+    assert c.deliver(TEXT).code == 250
     assert c.deliver(TEXT).code == 250
     assert len(mta.sessions) == 2
 
@@ -360,6 +373,7 @@ def test_u7_timeouts(world, stage):
         return
     codes, last = attempt(c)
     assert (last.code, last.enhanced) == (451, "4.4.2")
+    c.quit()
     m = tap.message()
     assert m["status"] in (("indeterminate",) if stage == "end" else ("deferred", "indeterminate") if stage == "body"
                            else ("deferred",))
@@ -407,15 +421,16 @@ def test_u8_unsolicited_replies_match_no_later_command(world, stage, when):
     c = tap.client()
     c.ehlo()
     codes, last = attempt(c)
-    m = tap.message()
     if stage == "ehlo":
         assert codes in ([250, 250, 354, 250], [451])
     elif stage == "end":
-        assert codes == [250, 250, 354, 250] and m["queue_id"] == "TRUE01"
+        assert codes == [250, 250, 354, 250] and tap.message()["queue_id"] == "TRUE01"
         codes, last = attempt(c)
         assert codes[-1] in (250, 451)
     else:
         assert codes[-1] == 451, "a reply nobody asked for was matched"
+    c.quit()
+    tap.closed(c)
     for m in tap.records("message", status="accepted"):
         assert m["queue_id"] != "FALSE1"
     accepted = len(tap.records("message", status="accepted"))
@@ -432,7 +447,7 @@ def test_u8_unsolicited_between_transactions(world):
     tap.wait("close", side="upstream")
     assert c.deliver(TEXT).code == 250
     assert len(mta.sessions) == 2
-    assert [m["status"] for m in tap.records("message")] == ["accepted", "accepted"]
+    assert [tap.message(i)["status"] for i in (1, 2)] == ["accepted", "accepted"]
 
 
 @pytest.mark.parametrize("how", ["fin", "rst", "421"])
@@ -451,12 +466,13 @@ def test_u9_lost_between_transactions(world, how, before):
     else:
         if how == "421":
             s.send(b"421 4.4.2 idle\r\n")
-        s.sock.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # the program may have left at the 421 already
+            s.sock.shutdown(socket.SHUT_WR)
     if how != "rst":
         tap.wait("close", side="upstream")
     c.cmd("NOOP", 250)
     assert c.deliver(TEXT).code == 250
-    assert tap.records("message")[-1]["status"] == "accepted" or tap.message(before + 1)["status"] == "accepted"
+    assert tap.message(before + 1)["status"] == "accepted"
     c.quit()
 
 
@@ -532,6 +548,8 @@ def test_d8_client_lost_after_the_dot(world, how, reply, status):
     c.send(TEXT + b".\r\n")
     mta.wait_stage("dot")
     getattr(c, how)()
+    if how == "reset":
+        tap.closed(c)
     go.set()
     m = tap.message()
     assert m["status"] == status

@@ -96,7 +96,7 @@ class RawClient:
         line, self._in = self._in.split(b"\n", 1)
         line += b"\n"
         assert line.endswith(b"\r\n") and b"\r" not in line[:-2], f"line end in {line!r}"
-        assert re.match(rb"[2-5][0-9][0-9][ -]", line), f"malformed reply line {line!r}"
+        assert re.match(rb"[2-5][0-9][0-9](?:[ -]|\r\n)", line), f"malformed reply line {line!r}"
         return line
 
     def reply(self):

@@ -79,6 +79,7 @@ class Session(threading.Thread):
         self.ended = None  # how: "fin", "rst" by the peer, "quit", "us"
         self.data_taken = []  # of each DATA, whether it got 354
         self.hung = False
+        self.pending = None  # the message whose reply is still to be sent
         self._in = b""
         self._pos = 0
         self.sender, self.rcpts, self.raw = None, [], None
@@ -124,7 +125,11 @@ class Session(threading.Thread):
             self.fill()
 
     def send(self, data):
+        """A message counts from just before its reply leaves, so that who has read the reply finds it counted."""
         self.sent += data
+        if self.pending and re.search(rb"(?:^|\n)\d{3}(?: [^\n]*)?\r\n$", self.sent):
+            self.messages.append(dict(self.pending, code=self.last_code()))
+            self.pending = None
         self.sock.sendall(data)
 
     def do(self, action, line):
@@ -220,10 +225,9 @@ class Session(threading.Thread):
         queue = self.mta.next_queue_id()
         m = re.search(rb"c(\d{3})end", self.sender or b"")
         good = b"250 2.0.0 Ok: queued as %s\r\n" % queue.encode()
+        self.pending = {"sender": self.sender, "rcpts": list(self.rcpts), "raw": bytes(self.raw), "queue_id": queue}
         self.stage("end", b"", b"%s %s no\r\n" % (m.group(1), enhanced(int(m.group(1))).encode()) if m else good)
-        self.messages.append({"sender": self.sender, "rcpts": list(self.rcpts), "raw": bytes(self.raw),
-                              "queue_id": queue,
-                              "code": self.last_code()})
+        self.pending = None
         self.mta.note("message")
 
     def on_rset(self, line):

@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 
+import pytest
+
 from .client import RawClient
 from .records import Ledger, Log
 from .util import DEADLINE, ROOT, Child, Reader, wait_until
@@ -83,7 +85,6 @@ class Smtptap:
         finally:
             os.close(out_w)
             os.close(err_w)
-        self._out, self._err = out_r, err_r
         self.readers = [Reader(out_r, self.log.feed), Reader(err_r, self.stderr.extend)]
         self.pid = self.child.pid
 
@@ -91,7 +92,14 @@ class Smtptap:
         """Waits for the listen record of every listener."""
         def state():
             if self.child.returncode is not None:
+                self.readers[1].join(DEADLINE)
+            if self.child.returncode == 1 and "is not built into this version" in self.errors():
+                self.kill()
+                pytest.skip(self.errors().strip())
+            if self.child.returncode is not None:
                 raise AssertionError(f"the program ended with {self.child.returncode}: {self.errors()}")
+            if self.log.bad:
+                raise self.log.bad
             return len(self.log.find("listen")) >= len(self.config["listeners"])
 
         wait_until(state, lambda: f"listen records; had {self.log.list}, stderr {self.errors()!r}")
@@ -125,7 +133,10 @@ class Smtptap:
         return self.log.wait("message", count=count, **keys)
 
     def cid_of(self, client):
-        return self.log.wait("connection", side="client", port=client.local_port)["cid"]
+        """Ports are used again: the connection is the one after those of earlier clients with this port."""
+        earlier = self.clients[:self.clients.index(client)]
+        nth = 1 + sum(c.local_port == client.local_port for c in earlier)
+        return self.log.wait("connection", count=nth, side="client", port=client.local_port)["cid"]
 
     def session(self, client):
         """The records of this client's session, once it has ended."""
@@ -145,7 +156,7 @@ class Smtptap:
             return
         self.stopped = True
         try:
-            for reader in self.readers:
+            for reader in filter(None, self.readers):
                 reader.flowing.set()
             if self.child.returncode is None and signum:
                 self.child.send_signal(signum)
@@ -155,14 +166,10 @@ class Smtptap:
                 self.child.send_signal(signal.SIGKILL)
                 self.child.wait()
                 code = "no end in time"
-            for reader in self.readers:
+            for reader in filter(None, self.readers):
                 reader.join(DEADLINE)
         finally:
-            self.child.end(signal.SIGKILL)
-            for reader in self.readers:
-                reader.stop()
-            os.close(self._out)
-            os.close(self._err)
+            self.release()
         report = SANITIZER.search(self.errors())
         assert not report, f"sanitizer report:\n{self.errors()[-6000:]}"
         assert code == status, f"exit status {code} instead of {status}; stderr: {self.errors()[-2000:]}"
@@ -173,11 +180,20 @@ class Smtptap:
         """For the end of a test that has failed, or that has killed the program itself."""
         if not self.stopped:
             self.stopped = True
-            self.child.end(signal.SIGKILL)
-            for reader in self.readers:
-                reader.stop()
-            os.close(self._out)
-            os.close(self._err)
+            self.release()
+
+    def release(self):
+        self.child.end(signal.SIGKILL)
+        self.close_output(0)
+        self.close_output(1)
+
+    def close_output(self, which):
+        """Closes our end of its stdout (0) or stderr (1)."""
+        reader = self.readers[which]
+        if reader:
+            self.readers[which] = None
+            reader.stop()
+            os.close(reader.fd)
 
     def check(self, lost=0, log=None, whole=True):
         ledger = Ledger(log or self.log, self.level, whole, lost)
@@ -186,7 +202,7 @@ class Smtptap:
             ledger.check_client(client)
         for mta in self.upstream:
             for session in getattr(mta, "sessions", ()):
-                ledger.check_upstream(session)
+                ledger.check_upstream(session, mta.port)
         return ledger
 
 

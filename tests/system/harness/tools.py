@@ -83,5 +83,5 @@ def smtp_source(port, messages, sessions=50, length=1024, per_connection=False, 
 
 
 def smtp_sink(port, out, *more):
-    user = ["-u", "nobody"] if os.geteuid() == 0 else []
-    return Child([SINK, *user, "-c", *more, f"127.0.0.1:{port}", "4096"], stdout=out, stderr=subprocess.STDOUT)
+    return Child([SINK, "-c", *more, f"127.0.0.1:{port}", "4096"], stdout=out, stderr=subprocess.STDOUT,
+                 user="nobody" if os.geteuid() == 0 else None)

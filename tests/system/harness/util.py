@@ -1,6 +1,7 @@
 """Waiting for conditions, ports, and child processes that never outlive the tests."""
 import ctypes
 import os
+import pwd
 import select
 import signal
 import socket
@@ -53,16 +54,21 @@ def _die_with_parent():
 class Child:
     """A child process in a group of its own; the kernel kills it if the tests die."""
 
-    def __init__(self, argv, env=None, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=None, pass_fds=(),
-                 limit=None):
+    def __init__(self, argv, env=None, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, limit=None, user=None):
+        owner = pwd.getpwnam(user) if user else None
+
         def prepare():
-            _die_with_parent()
+            if owner:
+                os.setgroups([])
+                os.setgid(owner.pw_gid)
+                os.setuid(owner.pw_uid)
+            _die_with_parent()  # after a change of user, which would undo it
             if limit:
                 limit()
 
         self.argv = argv
-        self.process = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=cwd,
-                                        start_new_session=True, preexec_fn=prepare, pass_fds=pass_fds)
+        self.process = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+                                        start_new_session=True, preexec_fn=prepare)
         self.pid = self.process.pid
 
     @property
