@@ -3,6 +3,7 @@
 #include "proxy/relay/probe.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "proxy/relay/dial.h"
 
@@ -89,10 +90,23 @@ static void on_failed(void *owner, const struct smtp_reply *greeting, bool busy)
     loop_timer(&p->w->loop, &p->timer, p->set->health.probe);
 }
 
+/* A reload may have taken the server away. */
+static bool is_configured(const struct worker *w, const char *name)
+{
+    for (size_t i = 0; i < w->settings->listeners; i++) {
+        const struct upstream_settings *set = &w->settings->listener[i].upstream;
+        for (size_t k = 0; k < set->servers; k++) {
+            if (strcmp(set->server[k].text, name) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
 static void on_timer(struct timer *t)
 {
     struct probe *p = CONTAINER_OF(t, struct probe, timer);
-    if (atomic_load(&p->health->failures) == 0)
+    if (atomic_load(&p->health->failures) == 0 || !is_configured(p->w, p->health->name))
         end(p);
     else
         p->dial = dial_server(p->w, &p->trace, p->set, p->server, &ops, p);

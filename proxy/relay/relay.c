@@ -169,6 +169,12 @@ static void on_dialled(void *owner, struct upstream *u, size_t server, const str
     s->dial_took = s->w->loop.mono - s->dial_began;
     learn_offer(s, ehlo);
     bool lacks = (s->needs & ~s->offer->caps.set) != 0;
+    if (s->purpose == DIAL_MAIL && lacks && !s->lacked && s->set->upstream.servers > 1) {
+        s->lacked = true;
+        upstream_quit(&u);
+        session_dial(s, DIAL_MAIL, server);
+        return;
+    }
     if (s->purpose == DIAL_MAIL && lacks) {
         relay_take_idle_upstream(s, u, server, attempts);
         relay_no_upstream(s, SMTP_OWN_LACKS_EXTENSION);

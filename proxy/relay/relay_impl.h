@@ -54,6 +54,7 @@ struct session {
     struct txn *txn;
     unsigned txn_number;
     bool retried;          /* MAIL went to a second server already */
+    bool lacked;           /* a server was passed over for what it lacks */
     bool up_txn;           /* the upstream has a transaction open */
     bool received_done;    /* our Received was written, or isn't wanted */
     bool told_lost;        /* the client was told that the upstream is lost */

@@ -56,7 +56,7 @@ static void forget(struct session *s)
 {
     txn_free(&s->txn);
     s->state = RELAY_NONE;
-    s->retried = s->told_lost = s->received_done = false;
+    s->retried = s->lacked = s->told_lost = s->received_done = false;
     s->needs = 0;
     free(s->early);
     s->early = NULL;

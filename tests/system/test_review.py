@@ -180,6 +180,40 @@ def test_size_is_dropped_for_a_later_connection_that_lacks_it(world):
     assert mta.sessions[1].commands[-1] == b"MAIL FROM:<a@client.example>"
 
 
+def test_another_server_is_tried_where_one_lacks_what_is_used(world):
+    full = b"250-mta.example\r\n250 SMTPUTF8\r\n"
+    first, second = world.mta({"ehlo": each(full, b"250 mta.example\r\n")}), world.mta()
+    tap = world.tap([first, second])
+    c = tap.client()
+    c.ehlo()
+    first.sessions[0].sock.shutdown(socket.SHUT_WR)
+    tap.wait("close", side="upstream")
+    c.cmd("MAIL FROM:<a@b.example> SMTPUTF8", 250)
+    assert first.wait_ended(1) == "quit"
+    assert second.sessions[0].commands[-1] == b"MAIL FROM:<a@b.example> SMTPUTF8"
+    c.rcpt()
+    c.cmd("DATA", 354)
+    c.send(TEXT + b".\r\n")
+    c.expect(250)
+    assert tap.message()["upstream"]["port"] == second.port
+
+
+def test_a_server_that_a_reload_took_away_is_probed_no_more(world):
+    bad, good = world.mta(greeting=b"450 4.3.2 busy\r\n"), world.mta()
+    tap = world.tap(bad, {"upstream": {"health": {"failures": 1, "rest": "60s", "probe": "100ms"}}, "workers": 1})
+    tap.client().cmd("EHLO client.example", 421)
+    bad.wait(lambda m: len(m.sessions) >= 3)
+    tap.config["upstream"]["servers"] = [good.address]
+    tap.write_config()
+    tap.send_signal(signal.SIGHUP)
+    assert tap.wait("reload")["ok"] is True
+    tap.client().ehlo()
+    time.sleep(0.2)
+    probes = len(bad.sessions)
+    time.sleep(0.5)
+    assert len(bad.sessions) == probes
+
+
 # names
 
 
