@@ -172,6 +172,7 @@ static void on_command(void *owner, const struct smtp_step *step)
 static void on_said(void *owner, const struct smtp_step *step, const struct smtp_reply *reply)
 {
     struct upstream *u = owner;
+    u->said++;
     u->totals.errors += reply->code >= 400;
     trace_reply(u->trace, SIDE_UPSTREAM, step ? step->tag.txn : 0, reply, step ? u->loop->mono - step->since : 0);
 }
@@ -226,9 +227,12 @@ static void lose_at_eof(struct upstream *u)
     lose(u, &loss, CLOSE_GONE);
 }
 
+/* Bytes that end no reply don't move the deadline. */
 static void on_readable(void *owner)
 {
     struct upstream *u = owner;
+    bool moved = !u->connected;
+    unsigned said = u->said;
     note_connected(u);
     while (!u->closed && !buf_empty(&u->stream.in)) {
         size_t used = smtp_client_feed(&u->smtp, buf_span(&u->stream.in), stream_out(&u->stream), u->loop->mono);
@@ -239,7 +243,8 @@ static void on_readable(void *owner)
     if (u->closed)
         return;
     stream_wrote(&u->stream);
-    arm(u);
+    if (moved || u->said != said || !timer_is_set(&u->timer))
+        arm(u);
     if (u->owner != NULL)
         u->ops->settled(u->owner);
     if (u->stream.eof && !u->closed)

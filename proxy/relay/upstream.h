@@ -48,6 +48,7 @@ struct upstream {
     struct trace_peer peer;
     struct trace_totals totals;
     bool connected, ready, quitting, closed;
+    unsigned said;     /* replies that it gave */
     uint64_t progress; /* bytes written when the body's timer was set */
     usec_t ready_at, began;
     unsigned txns;            /* transactions begun on it */

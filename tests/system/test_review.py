@@ -95,6 +95,22 @@ def test_line_that_trickles_has_a_deadline(world):
         raise AssertionError("no deadline")
 
 
+def test_reply_that_never_ends_has_a_deadline(world):
+    over = threading.Event()
+    world.defer(over.set)
+
+    def trickle(session, line):
+        while not over.wait(0.1):
+            session.send(b"250-still here\r\n")
+        return []
+
+    tap = world.tap(world.mta(rcpt=trickle), {"upstream": {"timeouts": {"command": "500ms"}}})
+    c = tap.client()
+    c.ehlo()
+    c.mail()
+    c.cmd("RCPT TO:<a@b.example>", 451, "4.4.2")
+
+
 def test_hanging_rset_does_not_hold_a_connection_that_quits(world):
     mta = world.mta(rset=HANG)
     tap = world.tap(mta)
