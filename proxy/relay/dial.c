@@ -24,11 +24,14 @@ struct dial {
     struct netaddr addr[BALANCE_ADDRESSES];
     size_t addrs, next_addr; /* of the server at order[pos] */
     size_t pos, servers;     /* of order[] */
+    usec_t full_since;       /* its backlog */
     unsigned attempts, skipped_busy;
     bool ended;
     char *greeting; /* the last refusal at the greeting, whole reply */
     size_t order[];
 };
+
+enum { BACKLOG_WAIT = 20 * USEC_PER_MSEC };
 
 static void on_ready(void *owner, const struct smtp_reply *ehlo);
 static void on_lost(void *owner, const struct upstream_loss *loss);
@@ -84,6 +87,7 @@ static void next_server(struct dial *d)
 {
     d->pos++;
     d->addrs = d->next_addr = 0;
+    d->full_since = 0;
     next(d);
 }
 
@@ -163,6 +167,7 @@ static void skip_server(struct dial *d)
 {
     d->pos++;
     d->addrs = d->next_addr = 0;
+    d->full_since = 0;
     loop_timer(&d->w->loop, &d->soon, 0);
 }
 
@@ -194,12 +199,28 @@ static bool server_is_full(struct dial *d)
     return most > 0 && atomic_load(&health_now(d)->open) >= most;
 }
 
+/* The backlog of a unix socket is full: where TCP would go on trying, so do we. False: for long enough. */
+static bool wait_for_backlog(struct dial *d)
+{
+    usec_t now = d->w->loop.mono;
+    if (d->full_since == 0)
+        d->full_since = now;
+    if (now - d->full_since >= d->set->timeouts.connect)
+        return false;
+    d->attempts--;
+    d->next_addr--;
+    loop_timer(&d->w->loop, &d->soon, BACKLOG_WAIT);
+    return true;
+}
+
 static void attempt(struct dial *d)
 {
     const struct upstream_server *server = server_now(d);
     d->attempts++;
     d->u = upstream_open(&d->w->loop, d->trace, d->set, server->text, &server->at, &d->addr[d->next_addr++],
                          &attempt_ops, d);
+    if (d->u == NULL && errno == EAGAIN && server->at.kind == ENDPOINT_UNIX && wait_for_backlog(d))
+        return;
     if (d->u == NULL) {
         note_failure(d, ERR_UPSTREAM_CONNECT, "connect", strerror(errno));
         if (d->next_addr >= d->addrs)
@@ -243,6 +264,8 @@ static void on_deadline(struct timer *t)
     if (d->u != NULL)
         note_failure(d, d->u->connected ? ERR_UPSTREAM_TIMEOUT : ERR_UPSTREAM_CONNECT, stage_of(d),
                      "not ready within upstream.timeouts.prepare");
+    else if (d->pos < d->servers && d->next_addr < d->addrs)
+        note_failure(d, ERR_UPSTREAM_CONNECT, "connect", strerror(EAGAIN));
     else if (d->query != NULL)
         note_failure(d, ERR_UPSTREAM_NAME, "connect", name_fault(DNS_TEMPFAIL));
     fail(d);

@@ -165,6 +165,44 @@ def test_addresses_of_one_server_are_not_another_s(world):
     assert len(good.sessions) == 1
 
 
+def full_socket(world):
+    path = world.path("mx.sock")
+    mx = socket.socket(socket.AF_UNIX)
+    mx.bind(path)
+    mx.listen(0)
+    fillers = []
+    world.defer(lambda: [s.close() for s in [mx, *fillers]])
+    with pytest.raises(BlockingIOError):
+        while True:
+            fillers.append(socket.socket(socket.AF_UNIX))
+            fillers[-1].setblocking(False)
+            fillers[-1].connect(path)
+    return path, mx, fillers
+
+
+def test_backlog_that_stays_full_is_a_failed_server(world):
+    path, _, _ = full_socket(world)
+    tap = world.tap(["unix:" + path, world.mta()], {"upstream": {"timeouts": {"connect": "300ms"}}})
+    tap.client().ehlo()
+    assert tap.wait("error")["stage"] == "connect"
+
+
+def test_full_backlog_of_a_unix_socket_is_waited_for(world):
+    path, mx, fillers = full_socket(world)
+    tap = world.tap("unix:" + path, {"upstream": {"health": {"failures": 1}}})
+    c = tap.client()
+    c.send(b"EHLO client.example\r\n").silent(0.2)
+    for _ in fillers[:-1]:
+        fillers.append(mx.accept()[0])
+    s = mx.accept()[0]
+    fillers.append(s)
+    s.sendall(b"220 mx.example\r\n")
+    assert s.recv(100) == b"EHLO tap.example\r\n"
+    s.sendall(b"250 mx.example\r\n")
+    c.expect(250)
+    assert not tap.records("error")
+
+
 # what an upstream lacks
 
 
