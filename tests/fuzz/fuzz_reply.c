@@ -119,7 +119,7 @@ static int oracle_line(struct span line, int code)
             return 0;
         n = n * 10 + line.p[i] - '0';
     }
-    bool ok = n >= 200 && n < 600 && n % 100 < 60 && (code < 0 || n == code);
+    bool ok = n >= 200 && n < 600 && (code < 0 || n == code);
     return ok && (line.n == 3 || strchr("- \t", line.p[3]) != NULL) && (line.n == 3 || line.p[3] != 0) ? n : 0;
 }
 
