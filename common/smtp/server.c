@@ -241,10 +241,14 @@ static size_t begin_skip(struct smtp_server *s, struct span in, usec_t now, enum
     unsigned tag = s->ops->command(s->owner, SMTP_VERB_UNKNOWN, "?", SPAN_LIT("*"));
     s->last_tag = tag;
     s->commands++;
+    *want = SMTP_WANT_STEP;
+    if (cmd.verb == SMTP_VERB_BDAT) { /* B7: the chunk behind it has no known end */
+        smtp_server_close(s, smtp_reply_own(SMTP_OWN_BDAT_SYNTAX), SMTP_CLOSE_PROTOCOL);
+        return in.n;
+    }
     s->state = SMTP_SERVER_SKIP_LINE;
     s->skip_slot = smtp_server_slot_open(s, SMTP_VERB_UNKNOWN, tag, now);
     s->scanned = 0;
-    *want = SMTP_WANT_STEP;
     return in.n;
 }
 

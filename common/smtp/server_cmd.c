@@ -206,11 +206,17 @@ static bool bdat_count(struct span arg, uint64_t *count)
     return rest.n == 0 || (span_is_blank(rest.p[0]) && span_eq_nocase(span_trim(rest), SPAN_LIT("LAST")));
 }
 
+/* B7: where the chunk ends is not known, so nothing behind this line can be read. */
+static void refuse_bdat(struct smtp_server *s)
+{
+    s->masked = true;
+    smtp_server_close(s, smtp_reply_own(SMTP_OWN_BDAT_SYNTAX), SMTP_CLOSE_PROTOCOL);
+}
+
 static void run_bdat(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
 {
     if (!bdat_count(cmd->arg, &s->skip)) {
-        s->masked = true;
-        smtp_server_close(s, smtp_reply_own(SMTP_OWN_BDAT_SYNTAX), SMTP_CLOSE_PROTOCOL);
+        refuse_bdat(s);
         return;
     }
     s->state = SMTP_SERVER_SKIP_CHUNK;
@@ -346,8 +352,11 @@ static verb_fn *const verb_run[SMTP_VERB_COUNT] = {
 
 static void run_faulty(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
 {
-    s->masked |= cmd->verb == SMTP_VERB_DATA || cmd->verb == SMTP_VERB_BDAT;
-    unrecognized(s, slot, cmd->fault == SMTP_LINE_EMPTY ? SMTP_OWN_UNRECOGNIZED : SMTP_OWN_LINE_SYNTAX);
+    s->masked |= cmd->verb == SMTP_VERB_DATA;
+    if (cmd->verb == SMTP_VERB_BDAT)
+        refuse_bdat(s);
+    else
+        unrecognized(s, slot, cmd->fault == SMTP_LINE_EMPTY ? SMTP_OWN_UNRECOGNIZED : SMTP_OWN_LINE_SYNTAX);
 }
 
 /* N2. The backend takes note of a MAIL refused by this too. */

@@ -286,6 +286,7 @@ static const struct rig_case bdats[] = {
     { .name = "B1 cut off", IN(MAILED "BDAT 12\r\nQUIT\r\n"), "250, 250, 250", C_RCPT, .at_once_only = true },
     { .name = "B2 before HELO", IN("BDAT 6\r\nQUIT\r\nNOOP\r\n"), "503 5.5.1, 250 2.0.0", "" },
     { .name = "B7 none", IN(EHLO "BDAT\r\nNOOP\r\n"), "250, 521 5.5.4", C_EHLO, .closed = SMTP_CLOSE_PROTOCOL },
+    { .name = "B7 faulty", IN(" BDAT 5\r\nNOOP\r\n"), "521 5.5.4", "", .closed = SMTP_CLOSE_PROTOCOL },
     { .name = "B7 sign", IN("BDAT -1\r\n"), "521 5.5.4", "", .closed = SMTP_CLOSE_PROTOCOL },
     { .name = "B7 hex", IN("BDAT 0x10\r\n"), "521 5.5.4", "", .closed = SMTP_CLOSE_PROTOCOL },
     { .name = "B7 third word", IN("BDAT 1 FIRST\r\n"), "521 5.5.4", "", .closed = SMTP_CLOSE_PROTOCOL },
