@@ -214,10 +214,16 @@ class Ledger:
 
     def __init__(self, log, level="debug", whole=True, lost=0):
         self.log, self.level, self.whole, self.lost = log, level, whole, lost
-        self.records, self.by_cid = log.list, {}
+        self.records, self.by_cid, self.by_side, self.by_ports = log.list, {}, {}, {}
         for r in self.records:
-            if "cid" in r:
-                self.by_cid.setdefault(r["cid"], []).append(r)
+            if "cid" not in r:
+                continue
+            self.by_cid.setdefault(r["cid"], []).append(r)
+            leg = self.by_side.setdefault((r["cid"], r.get("side")), [])
+            leg.append(r)
+            if r["tnx"] == "connection":  # a pair of ports may come again
+                ports = (r.get("port"),) if r["side"] == "client" else (r.get("port"), r.get("local_port"))
+                self.by_ports.setdefault((r["side"], *ports), []).append((leg, len(leg)))
 
     def check(self):
         if self.log.bad:
@@ -301,19 +307,13 @@ class Ledger:
                 good = sum(m["status"] == "accepted" for m in mine)
                 assert r["messages"] in (good, len(mine)), f"close counts {r['messages']}, records {len(mine)}: {r}"
 
-    def sessions_of(self, side, **ports):
-        """The records of the sessions that have such a connection, which may be several: ports are used again."""
-        found = [r["cid"] for r in self.records if r["tnx"] == "connection" and r["side"] == side
-                 and all(r.get(k) == v for k, v in ports.items())]
-        return [[r for r in self.by_cid[cid] if r.get("side") == side] for cid in found]
-
     def check_client(self, client):
         """Every reply that this client saw stands in a record, in order."""
         if self.level != "debug" or self.lost or client.local_port is None or client.raw_tail or client.unrecorded:
             return
-        sessions = self.sessions_of("client", port=client.local_port)
-        assert sessions or not client.replies, f"client {client.local_port} has replies and no record"
-        sends = [[r for r in records if r["tnx"] == "send"] for records in sessions]
+        found = self.by_ports.get(("client", client.local_port), [])
+        assert found or not client.replies, f"client {client.local_port} has replies and no record"
+        sends = [[r for r in leg if r["tnx"] == "send"] for leg, _ in found]
         assert not sends or any(explained(client.replies, one) for one in sends), \
             f"client saw {client.replies}, records have {[[r['msg'] for r in one] for one in sends]}"
 
@@ -321,11 +321,11 @@ class Ledger:
         """Every command that the scripted upstream on this port read stands in a record, in order, and no other."""
         if self.level != "debug" or self.lost or session.peer_port is None:
             return
-        sessions = self.sessions_of("upstream", port=port, local_port=session.peer_port)
+        found = self.by_ports.get(("upstream", port, session.peer_port), [])
         wire = [c.decode("utf-8", "replace") for c in session.commands]
-        assert sessions or not wire, f"upstream read {wire}, no connection record with its port"
-        assert not sessions or any(sent(wire, session.peer_port, one) for one in sessions), \
-            f"upstream read {wire}, records have {[[r['msg'] for r in one if r['tnx'] == 'command'] for one in sessions]}"
+        assert found or not wire, f"upstream read {wire}, no connection record with its port"
+        assert not found or any(sent(wire, leg, start) for leg, start in found), \
+            f"upstream read {wire}, records have {[[r['msg'] for r in leg[start:start + 100]] for leg, start in found]}"
 
 
 def explained(replies, sends):
@@ -341,14 +341,22 @@ def explained(replies, sends):
     return True
 
 
-def sent(wire, local_port, records):
-    """Whether the commands read on this connection of the session are those recorded."""
-    start = next(i for i, r in enumerate(records) if r["tnx"] == "connection" and r.get("local_port") == local_port)
-    mine = records[start:]
-    if any(r.get("truncated") for r in mine):
-        return True
-    lines = [r["line"] for r in mine if r["tnx"] == "command"]
-    if sum(r["tnx"] == "connection" for r in mine) == 1:
-        return lines[:len(wire)] == wire
-    rest = iter(lines)  # a later connection of the session may overlap this one: in order, others between
-    return all(any(x == line for x in rest) for line in wire)
+def sent(wire, leg, start):
+    """Whether the commands read on this connection are those recorded after its begin. Connections of one session may
+    overlap for a moment: then they are in order, with others between."""
+    alone = start == 1 and not any(r["tnx"] == "connection" for r in leg[1:])
+    want = iter(wire)
+    line = next(want, None)
+    for i in range(start, len(leg)):
+        if line is None:
+            return True
+        r = leg[i]
+        if r["tnx"] != "command":
+            continue
+        if r.get("truncated"):
+            return True
+        if r["line"] == line:
+            line = next(want, None)
+        elif alone:
+            return False
+    return line is None

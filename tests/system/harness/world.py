@@ -58,10 +58,10 @@ class World:
         for tap in self.taps:
             for client in tap.clients:
                 client.close()
-        for mta in self.mtas:
-            attempt(mta.stop)
         for function in reversed(self.cleanups):
             attempt(function)
+        for mta in self.mtas:
+            attempt(mta.stop)
         for tap in self.taps:
             if not hasattr(tap, "child"):
                 continue
