@@ -49,8 +49,10 @@ obj = $(patsubst %.c,$(OUT)/%.o,$(1))
 
 all: smtptap
 
-smtptap: $(OUT)/smtptap
-	@ln -sf $(OUT)/smtptap $@
+# The link names the build that was asked for last.
+smtptap: $(OUT)/smtptap FORCE
+	@[ "$$(readlink $@)" = $< ] || ln -sf $< $@
+FORCE:
 
 $(OUT)/smtptap: $(OUT)/proxy/main.o $(OUT)/libproxy.a $(OUT)/libcommon.a
 	@echo "  LD   $@"
@@ -121,4 +123,4 @@ clean:
 	rm -rf build smtptap
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)
-.PHONY: all demo test test-long lint bench tests-build fuzz-build install clean
+.PHONY: FORCE all demo test test-long lint bench tests-build fuzz-build install clean
