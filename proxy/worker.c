@@ -37,11 +37,17 @@ static void stop_accepting(struct worker *w)
         listener_watch_stop(&w->watch[i]);
 }
 
+static void end_now(struct worker *w)
+{
+    each_session(w, w->ops->kill);
+    loop_cut_closing(&w->loop);
+    end_if_drained(w);
+}
+
 static void on_drain_limit(struct timer *t)
 {
     struct worker *w = CONTAINER_OF(t, struct worker, drain_limit);
-    each_session(w, w->ops->kill);
-    end_if_drained(w);
+    end_now(w);
 }
 
 static void begin_drain(struct worker *w)
@@ -107,8 +113,7 @@ static void on_wake(struct ev_loop *ev, ev_async *a, int events)
     if (atomic_load(&w->stop))
         begin_drain(w);
     if (atomic_load(&w->stop_now)) {
-        each_session(w, w->ops->kill);
-        end_if_drained(w);
+        end_now(w);
     }
 }
 

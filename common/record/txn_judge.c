@@ -63,7 +63,8 @@ static bool gives_way(const struct txn_fate *end)
         return true;
     case STATUS_DEFERRED:
     case STATUS_REJECTED:
-        return end->by == BY_SMTPTAP && end->reply != NULL && (end->reply->code == 503 || end->reply->code == 554);
+        return end->by == BY_SMTPTAP && end->reply != NULL &&
+               (end->stage == STAGE_DATA || end->reply->code == 503 || end->reply->code == 554);
     case STATUS_ACCEPTED:
     case STATUS_INDETERMINATE:
     case STATUS_COUNT:

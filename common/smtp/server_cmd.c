@@ -174,6 +174,17 @@ static enum smtp_own check_data(const struct smtp_server *s, struct span arg)
     return s->tempfail ? SMTP_OWN_LOG_BLOCKED : SMTP_OWN_COUNT;
 }
 
+/* A refusal ends the transaction (events.md), but one for the order of commands, or of a line that may be said again
+ * rightly (RFC 5321 section 4.1.4). What follows may be the message's text. */
+static void refuse_data(struct smtp_server *s, smtp_slot slot, enum smtp_own id)
+{
+    const struct smtp_reply *reply = smtp_reply_own(id);
+    s->masked = true;
+    smtp_server_reply(s, slot, reply);
+    if (reply->code != 503 && reply->code != 501)
+        smtp_server_abandon(s, SMTP_ABANDON_DATA, reply);
+}
+
 static void run_data(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
 {
     enum smtp_own bad = check_data(s, cmd->arg);
@@ -182,11 +193,7 @@ static void run_data(struct smtp_server *s, const struct smtp_command *cmd, smtp
         s->ops->data(s->owner, slot);
         return;
     }
-    s->masked = true;
-    const struct smtp_reply *reply = smtp_reply_own(bad);
-    smtp_server_reply(s, slot, reply);
-    if (bad == SMTP_OWN_NO_VALID_RCPT || bad == SMTP_OWN_LOG_BLOCKED || bad == SMTP_OWN_UPSTREAM_LOST)
-        smtp_server_abandon(s, SMTP_ABANDON_DATA, reply);
+    refuse_data(s, slot, bad);
 }
 
 /* "n" or "n LAST", n at most 2^63-1; false: the chunk's border is unknown (B7). */
@@ -294,8 +301,10 @@ static void run_not_permitted(struct smtp_server *s, const struct smtp_command *
 
 static void run_disabled(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
 {
-    s->masked |= cmd->verb == SMTP_VERB_DATA;
-    refuse(s, slot, SMTP_OWN_DISABLED);
+    if (cmd->verb == SMTP_VERB_DATA)
+        refuse_data(s, slot, SMTP_OWN_DISABLED);
+    else
+        refuse(s, slot, SMTP_OWN_DISABLED);
 }
 
 /* Another protocol's client: nothing it sends is for us (G6, Q2). */

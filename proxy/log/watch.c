@@ -23,6 +23,9 @@ static void watch_error(struct log *log, enum record_error err, const struct log
     record_close(&r);
     record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg) - pieces);
     logger_write(own, &r);
+    /* The log may be just what nobody can read now. */
+    fprintf(stderr, "smtptap: log output %s: %s%s%s\n", w->output->name, record_error_text(err), why ? ": " : "",
+            why ? why : "");
 }
 
 static void watch_wake(struct log *log)

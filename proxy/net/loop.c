@@ -80,6 +80,7 @@ void loop_init(struct loop *l)
     if (l->ev == NULL)
         abort();
     list_init(&l->dirty);
+    list_init(&l->closing);
     list_init(&l->graves);
     ev_prepare_init(&l->prepare, on_prepare);
     l->prepare.data = l;
@@ -98,6 +99,16 @@ void loop_bury(struct loop *l, struct grave *g, void (*free)(struct grave *g))
 {
     g->free = free;
     list_append(&l->graves, &g->node);
+}
+
+void loop_cut_closing(struct loop *l)
+{
+    struct list *first;
+    while ((first = list_first(&l->closing)) != NULL) {
+        list_remove(first);
+        struct closing *c = LIST_ENTRY(first, struct closing, node);
+        c->cut(c);
+    }
 }
 
 void loop_free(struct loop *l)

@@ -15,12 +15,19 @@ struct grave {
     void (*free)(struct grave *g);
 };
 
+/* Something that says good-bye and may be cut short when the program has no more time. */
+struct closing {
+    struct list node;
+    void (*cut)(struct closing *c);
+};
+
 struct loop {
     struct ev_loop *ev;
     usec_t mono, real; /* the clock when the current callback began: monotonic, and microseconds since 1970 */
     struct timers timers;
     struct buf_pool pool;
-    struct list dirty; /* streams with unsent bytes */
+    struct list dirty;   /* streams with unsent bytes */
+    struct list closing; /* struct closing */
     struct list graves;
     ev_prepare prepare;
     ev_timer alarm;
@@ -36,6 +43,8 @@ void loop_free(struct loop *l);
 /* Reads the clocks; each entry from libev does this first. */
 void loop_tick(struct loop *l);
 void loop_bury(struct loop *l, struct grave *g, void (*free)(struct grave *g));
+/* Cuts all that is closing. */
+void loop_cut_closing(struct loop *l);
 static inline void loop_timer(struct loop *l, struct timer *t, usec_t duration)
 {
     timer_set(&l->timers, t, l->mono, duration);

@@ -55,6 +55,7 @@ static void finish(struct upstream *u, enum close_reason reason)
     u->owner = NULL;
     u->smtp.state = SMTP_CLIENT_DEAD;
     timer_clear(&u->timer);
+    list_remove(&u->closing.node);
     u->totals.bytes_in = u->stream.bytes_in;
     u->totals.bytes_out = u->stream.bytes_out;
     stream_close(&u->stream);
@@ -329,6 +330,7 @@ struct upstream *upstream_open(struct loop *loop, const struct trace *trace, con
     if (at->kind == ENDPOINT_UNIX)
         u->peer.remote = u->peer.local = (struct netaddr){ .family = NETADDR_UNIX };
     u->totals.opened = u->began = loop->mono;
+    list_init(&u->closing.node);
     timer_init(&u->timer, on_timer);
     stream_open(&u->stream, loop, fd, false, &stream_ops, u);
     smtp_client_init(&u->smtp, set->hostname, &smtp_ops, u, &loop->pool, loop->mono);
@@ -371,6 +373,8 @@ void upstream_end(struct upstream *u, struct smtp_tag tag)
     arm(u);
 }
 
+static void cut_short(struct closing *c) { finish(CONTAINER_OF(c, struct upstream, closing), CLOSE_SHUTDOWN); }
+
 void upstream_quit(struct upstream **up)
 {
     struct upstream *u = *up;
@@ -385,6 +389,8 @@ void upstream_quit(struct upstream **up)
     }
     u->owner = NULL;
     u->quitting = true;
+    u->closing.cut = cut_short;
+    list_append(&u->loop->closing, &u->closing.node);
     upstream_add(u, smtp_step_new(SMTP_STEP_QUIT, (struct smtp_tag){ 0 }, SPAN_LIT("QUIT")));
     arm(u);
 }

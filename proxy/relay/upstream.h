@@ -36,6 +36,7 @@ struct upstream_ops {
 
 struct upstream {
     struct grave grave;
+    struct closing closing; /* while QUIT is on its way */
     struct loop *loop;
     const struct trace *trace;
     const struct upstream_settings *set;

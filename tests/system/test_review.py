@@ -7,7 +7,7 @@ import time
 import pytest
 
 from harness.mta import CLOSE, HANG, Wait, each
-from harness.util import DEADLINE
+from harness.util import DEADLINE, wait_until
 
 TEXT = b"Subject: x\r\n\r\nText\r\n"
 
@@ -313,3 +313,44 @@ def test_stop_that_can_wait_no_longer_for_the_answer_to_a_message(world):
     m = tap.message()
     assert (m["status"], m["code"], m["client_replied"]) == ("indeterminate", 421, True)
     tap.stop(signum=None)
+
+
+def test_a_second_signal_cuts_what_says_goodbye(world):
+    tap = world.tap(world.mta(quit=HANG), {"timeouts": {"shutdown": "30s"}})
+    c = tap.client()
+    c.ehlo()
+    c.quit()
+    tap.wait("close", side="client")
+    start = time.monotonic()
+    tap.send_signal(signal.SIGTERM)
+    tap.wait("closing")
+    tap.send_signal(signal.SIGTERM)
+    wait_until(lambda: tap.child.returncode is not None, "the end")
+    assert time.monotonic() - start < 1.5
+    tap.stop(status=tap.child.returncode, signum=None)
+
+
+@pytest.mark.parametrize("size", [60000, 65536, 70000, 300000])
+@pytest.mark.parametrize("received", ["auto", "off"])
+def test_bodies_around_the_high_water_mark_arrive(world, size, received):
+    mta = world.mta()
+    tap = world.tap(mta, {"server": {"received_header": received}})
+    c = tap.client()
+    c.ehlo()
+    c.begin()
+    line = b"x" * 98 + b"\r\n"
+    c.send(line * (size // 100))
+    c.expect(250)
+    assert mta.messages[0]["raw"].endswith(line * (size // 100))
+
+
+def test_an_upstream_lost_before_any_recipient_was_accepted(world):
+    tap = world.tap(world.mta(rcpt=CLOSE))
+    c = tap.client()
+    c.ehlo()
+    c.mail()
+    c.cmd("RCPT TO:<b@mta.example>", 451, "4.4.2")
+    c.cmd("DATA", 451, "4.4.2")
+    m = tap.message()
+    assert (m["status"], m["stage"], m["decided_by"]) == ("deferred", "rcpt", "smtptap")
+    assert tap.records("rcpt")[0]["stage"] == "rcpt"

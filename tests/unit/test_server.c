@@ -270,7 +270,7 @@ static const struct rig_case data_starts[] = {
     { .name = "D2 disabled",
       IN(MAILED "DATA\r\n"),
       "250, 250, 250, 502 5.5.1",
-      C_RCPT,
+      C_RCPT "|-DATA 502",
       SET(.disabled_commands = 1U << SMTP_VERB_DATA) },
 };
 
