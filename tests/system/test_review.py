@@ -339,7 +339,7 @@ def test_bodies_around_the_high_water_mark_arrive(world, size, received):
     c.ehlo()
     c.begin()
     line = b"x" * 98 + b"\r\n"
-    c.send(line * (size // 100))
+    c.send(line * (size // 100) + b".\r\n")
     c.expect(250)
     assert mta.messages[0]["raw"].endswith(line * (size // 100))
 
