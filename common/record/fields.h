@@ -2,6 +2,7 @@
 #ifndef COMMON_RECORD_FIELDS_H
 #define COMMON_RECORD_FIELDS_H
 
+/* clang-format off */
 /* TNX(id, "word", level) */
 #define RECORD_TNX(TNX)                                                                                                \
     TNX(LISTEN, "listen", INFO)                                                                                        \
@@ -84,5 +85,6 @@
         W(RATE_LIMIT, "rate-limit") W(REPUTATION, "reputation") W(CONTENT, "content") W(AUTH_POLICY, "auth-policy")    \
             W(RELAY_DENIED, "relay-denied") W(BAD_SENDER, "bad-sender") W(SIZE, "size") W(TLS, "tls")                  \
                 W(PROTOCOL, "protocol") W(NETWORK, "network") W(LOCAL, "local") W(OTHER, "other")
+/* clang-format on */
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef COMMON_SMTP_REPLIES_H
 #define COMMON_SMTP_REPLIES_H
 
+/* clang-format off */
 #define SMTP_OWN_REPLIES(OWN)                                                                                          \
     OWN(OK, 250, "2.0.0", "Ok")                                                                                        \
     OWN(BYE, 221, "2.0.0", "Bye")                                                                                      \
@@ -52,5 +53,6 @@
     OWN(UPSTREAM_LOST, 451, "4.4.2", "Connection to the next hop lost, try again later")                               \
     OWN(UPSTREAM_CONFUSED, 451, "4.3.0", "Unexpected answer from the next hop, try again later")                       \
     OWN(LOG_BLOCKED, 451, "4.3.0", "Service overloaded, try again later")
+/* clang-format on */
 
 #endif
