@@ -15,7 +15,7 @@ struct span {
 #define SPAN_NONE ((struct span){ NULL, 0 })
 #define SPAN_LIT(s) ((struct span){ (s), sizeof(s) - 1 })
 /* For printf's "%.*s". */
-#define SPAN_ARG(s) (int)(s).n, (s).p
+#define SPAN_ARG(s) (int)(s).n, ((s).p ? (s).p : "")
 
 static inline struct span span_of(const char *p, size_t n) { return (struct span){ p, n }; }
 static inline struct span span_str(const char *s) { return s ? span_of(s, strlen(s)) : SPAN_NONE; }
