@@ -21,7 +21,7 @@
 
 static void handled_signals(sigset_t *set)
 {
-    static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+    static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
     sigemptyset(set);
     for (size_t i = 0; i < ARRAY_LEN(signals); i++)
         sigaddset(set, signals[i]);
@@ -32,6 +32,7 @@ void server_prepare_process(void)
     sigset_t set;
     struct rlimit files;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     handled_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
@@ -260,6 +261,9 @@ static void on_signal(struct server *s, int signo, server_reload_fn *reload, voi
         log_reopen(s->log);
     } else if (signo == SIGUSR1) {
         log_reopen(s->log);
+    } else if (signo == SIGUSR2) {
+        fprintf(stderr,
+                "smtptap: SIGUSR2: a restart with the same sockets is not built into this version; nothing is done\n");
     } else {
         begin_stop(s);
     }

@@ -89,6 +89,8 @@ done
 if [ "$mode" = short ]; then
     step system system asan 'not long' $((jobs * 2))
     count_pytest system
+    step system-release system release 'not long' $((jobs * 2))
+    count_pytest system-release
     step fuzz fuzz "${FUZZ_SECONDS:-3}"
 else
     step system system asan 'not long' $((jobs * 2))
