@@ -66,16 +66,29 @@ static void append_path(const struct conf *c, uint32_t node, struct buf *out)
     }
 }
 
+/* A value that several sections inherit is found at fault again with each. */
+static bool was_told(const struct conf *c, const struct conf_message *m)
+{
+    for (size_t i = 0; i < c->messages; i++) {
+        const struct conf_message *told = &c->message[i];
+        if (told->node == m->node && told->warning == m->warning && strcmp(told->text, m->text) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Names, paths and arguments are in the text: none of them may move the terminal's cursor. */
 static void add_message(struct conf *c, struct conf_message m, struct span text)
 {
     size_t *count = m.warning ? &c->warnings : &c->faults;
-    if ((*count)++ >= CONF_FAULTS_MAX)
-        return;
     m.text = conf_dup(text);
     for (char *p = m.text; *p != '\0'; p++) {
         if ((unsigned char)*p < ' ' || *p == 0x7f)
             *p = '?';
+    }
+    if (was_told(c, &m) || (*count)++ >= CONF_FAULTS_MAX) {
+        free(m.text);
+        return;
     }
     c->message = conf_grow(c->message, c->messages + 1, sizeof *c->message);
     c->message[c->messages++] = m;

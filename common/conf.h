@@ -97,13 +97,13 @@ void conf_read_key(struct conf *c, const struct conf_table *t, const char *key, 
 bool conf_has(const struct conf *c, const char *path);
 /* Whether a fault was found in the value at that path itself, so that others need not be looked for. */
 bool conf_faulty(const struct conf *c, const char *path);
-/* Adds a fault or a warning about the value at that path; the line is that of the innermost part which is there.
- * path NULL: the text stands alone. */
+/* Adds a fault or a warning about the value at that path; the line is that of the innermost part which is there. The
+ * same one twice is one. path NULL: the text stands alone. */
 void conf_fault(struct conf *c, const char *path, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void conf_warn(struct conf *c, const char *path, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 void conf_defaults(const struct conf_table *t, void *to);
-/* `to` is zeroed or has its defaults. The table must have no OBJECTS. */
+/* `to` is zeroed or has its defaults. */
 void conf_copy(const struct conf_table *t, void *to, const void *from);
 /* Frees what the struct owns and zeroes those members. */
 void conf_clear(const struct conf_table *t, void *of);

@@ -59,6 +59,9 @@ bool conf_number_in_range(const struct conf_key *key, uint64_t v);
 uint64_t conf_number_get(const struct conf_key *key, const void *from);
 void conf_number_set(const struct conf_key *key, void *to, uint64_t v);
 
+/* Frees the elements of a list of OBJECTS; it is empty. */
+void conf_objects_clear(const struct conf_key *key, void *of);
+
 static inline void *conf_member(void *of, const struct conf_key *key) { return (char *)of + key->offset; }
 static inline const void *conf_member_const(const void *of, const struct conf_key *key)
 {

@@ -211,6 +211,7 @@ static void read_objects(struct conf *c, struct conf_at at, const struct conf_ke
 {
     if (!check_list(c, at, key))
         return;
+    conf_objects_clear(key, to);
     uint32_t node = c->node[at.node].first;
     for (size_t i = 0; node != 0; i++, node = c->node[node].next) {
         struct conf_at element = { node, json_object_array_get_idx(at.value, i) };

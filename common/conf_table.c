@@ -7,7 +7,7 @@
 
 static void clear_key(const struct conf_key *key, void *of);
 
-static void clear_elements(const struct conf_key *key, void *of)
+void conf_objects_clear(const struct conf_key *key, void *of)
 {
     void **list = conf_member(of, key);
     size_t *count = (size_t *)(void *)((char *)of + key->count_offset);
@@ -36,7 +36,7 @@ static void clear_key(const struct conf_key *key, void *of)
         conf_clear(key->table, conf_member(of, key));
         break;
     case CONF_OBJECTS:
-        clear_elements(key, of);
+        conf_objects_clear(key, of);
         break;
     case CONF_BOOL:
     case CONF_UINT:
@@ -163,6 +163,17 @@ static void copy_text(const struct conf_text *text, void *to, const void *from)
     buf_free(&one);
 }
 
+static void copy_elements(const struct conf_key *key, void *to, const void *from)
+{
+    const char *elements;
+    size_t count, size = key->table->size;
+    memcpy(&elements, conf_member_const(from, key), sizeof elements);
+    memcpy(&count, (const char *)from + key->count_offset, sizeof count);
+    conf_objects_clear(key, to);
+    for (size_t i = 0; i < count; i++)
+        conf_copy(key->table, conf_objects_add(key, to), elements + i * size);
+}
+
 static void copy_key(const struct conf_key *key, void *to, const void *from)
 {
     char **string;
@@ -190,7 +201,8 @@ static void copy_key(const struct conf_key *key, void *to, const void *from)
         conf_copy(key->table, conf_member(to, key), conf_member_const(from, key));
         break;
     case CONF_OBJECTS:
-        abort();
+        copy_elements(key, to, from);
+        break;
     case CONF_UNBUILT:
         break;
     }

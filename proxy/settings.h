@@ -45,6 +45,24 @@ struct server_settings {
     enum received_mode received_header;
 };
 
+enum tls_verify_client { VERIFY_CLIENT_NONE, VERIFY_CLIENT_OPTIONAL, VERIFY_CLIENT_REQUIRED };
+
+struct tls_certificate {
+    char *cert, *key; /* files */
+    char **name;      /* empty: those in the certificate */
+    size_t names;
+};
+
+struct tls_settings {
+    struct tls_certificate *certificate;
+    size_t certificates;
+    unsigned min_version;                  /* as OpenSSL counts: 0x0301 to 0x0304 */
+    char *ciphers, *ciphersuites, *groups; /* NULL: OpenSSL's */
+    char *client_ca;
+    enum tls_verify_client verify_client;
+    bool session_tickets;
+};
+
 struct auth_settings {
     enum auth_mode mode;
 };
@@ -71,6 +89,9 @@ struct upstream_settings {
     enum server_protocol protocol;
     enum upstream_balance balance;
     enum upstream_tls tls;
+    bool tls_verify;
+    char *tls_ca, *tls_name, *tls_cert, *tls_key; /* NULL: not set */
+    struct tls_client *tls_client;                /* a reference; NULL where tls is none */
     char *hostname;
     enum upstream_connect connect;
     enum upstream_identity identity;
@@ -91,6 +112,8 @@ struct listener_settings {
     char *address_text;
     struct endpoint address;
     struct server_settings server;
+    struct tls_settings tls;
+    struct tls_server *tls_server; /* a reference; NULL where server.tls is none */
     struct auth_settings auth;
     struct limits_settings limits; /* max_connections here is the listener's own; the global one is settings.limits */
     struct timeouts_settings timeouts;

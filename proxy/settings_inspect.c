@@ -9,15 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_TEXT = 96 };
-
-/* Where the value of a listener's key stands: in the listener, else in the global section. */
-static const char *place_of(struct conf *c, size_t i, const char *own, const char *global, char out[PATH_TEXT])
-{
-    snprintf(out, PATH_TEXT, "listeners[%zu].%s", i, own);
-    return conf_has(c, out) ? out : global;
-}
-
 /* The directory of a file that is to be made. */
 static void inspect_directory(struct conf *c, const char *path, const char *file)
 {
@@ -35,7 +26,7 @@ static void inspect_directory(struct conf *c, const char *path, const char *file
 
 static void inspect_output(const struct output_settings *o, struct conf *c, size_t i)
 {
-    char path[PATH_TEXT];
+    char path[SETTINGS_PATH];
     struct stat st;
     if (o->type != OUTPUT_FILE)
         return;
@@ -52,7 +43,7 @@ static void inspect_output(const struct output_settings *o, struct conf *c, size
 
 static void inspect_listener_socket(const struct listener_settings *l, struct conf *c, size_t i)
 {
-    char path[PATH_TEXT];
+    char path[SETTINGS_PATH];
     struct stat st;
     if (l->address.kind != ENDPOINT_UNIX)
         return;
@@ -104,10 +95,10 @@ static void inspect_server(const struct settings *s, struct conf *c, const struc
 static void inspect_servers(const struct settings *s, struct conf *c)
 {
     bool global_used = false;
-    char path[PATH_TEXT];
+    char path[SETTINGS_PATH];
     for (size_t i = 0; i < s->listeners; i++) {
         const struct upstream_settings *u = &s->listener[i].upstream;
-        bool global = place_of(c, i, "upstream.servers", "upstream.servers", path) != path;
+        bool global = settings_place(c, i, "upstream.servers", "upstream.servers", path) != path;
         if (global && global_used)
             continue;
         global_used |= global;
@@ -139,8 +130,8 @@ static bool is_local(const struct endpoint *at)
 
 static void warn_identity(const struct listener_settings *l, struct conf *c, size_t i)
 {
-    char own[PATH_TEXT];
-    const char *path = place_of(c, i, "upstream.identity", "upstream.identity", own);
+    char own[SETTINGS_PATH];
+    const char *path = settings_place(c, i, "upstream.identity", "upstream.identity", own);
     if (is_local(&l->address))
         return;
     if (l->upstream.identity_named)
@@ -157,10 +148,10 @@ static void warn_identity(const struct listener_settings *l, struct conf *c, siz
 
 static void warn_listener(const struct listener_settings *l, struct conf *c, size_t i)
 {
-    char own[PATH_TEXT];
+    char own[SETTINGS_PATH];
     warn_identity(l, c, i);
     if (l->server.bare_newline == SMTP_BARE_ACCEPT)
-        conf_warn(c, place_of(c, i, "bare_newline", "server.bare_newline", own),
+        conf_warn(c, settings_place(c, i, "bare_newline", "server.bare_newline", own),
                   "with \"accept\" a server before listener \"%s\" may see other messages than this one "
                   "(smuggling): for old devices alone",
                   l->name);
@@ -182,5 +173,6 @@ void settings_inspect(const struct settings *s, struct conf *c)
         warn_listener(&s->listener[i], c, i);
     }
     inspect_servers(s, c);
+    settings_inspect_tls(s, c);
     warn_workers(s, c);
 }

@@ -76,8 +76,8 @@ static const struct conf_word PROTOCOL_WORDS[] = { { "smtp", PROTOCOL_SMTP, fals
                                                    { "lmtp", PROTOCOL_LMTP, true },
                                                    { NULL, 0, false } };
 static const struct conf_word SERVER_TLS_WORDS[] = { { "none", SERVER_TLS_NONE, false },
-                                                     { "starttls", SERVER_TLS_STARTTLS, true },
-                                                     { "implicit", SERVER_TLS_IMPLICIT, true },
+                                                     { "starttls", SERVER_TLS_STARTTLS, false },
+                                                     { "implicit", SERVER_TLS_IMPLICIT, false },
                                                      { NULL, 0, false } };
 static const struct conf_word BARE_NEWLINE_WORDS[] = { { "normalize", SMTP_BARE_NORMALIZE, false },
                                                        { "reject", SMTP_BARE_REJECT, false },
@@ -98,9 +98,9 @@ static const struct conf_word BALANCE_WORDS[] = { { "failover", BALANCE_FAILOVER
                                                   { "least-connections", BALANCE_LEAST_CONNECTIONS, true },
                                                   { NULL, 0, false } };
 static const struct conf_word UPSTREAM_TLS_WORDS[] = { { "none", UPSTREAM_TLS_NONE, false },
-                                                       { "opportunistic", UPSTREAM_TLS_OPPORTUNISTIC, true },
-                                                       { "required", UPSTREAM_TLS_REQUIRED, true },
-                                                       { "implicit", UPSTREAM_TLS_IMPLICIT, true },
+                                                       { "opportunistic", UPSTREAM_TLS_OPPORTUNISTIC, false },
+                                                       { "required", UPSTREAM_TLS_REQUIRED, false },
+                                                       { "implicit", UPSTREAM_TLS_IMPLICIT, false },
                                                        { NULL, 0, false } };
 static const struct conf_word CONNECT_WORDS[] = { { "helo", CONNECT_HELO, false },
                                                   { "connection", CONNECT_CONNECTION, false },
@@ -132,12 +132,15 @@ static const struct conf_word OUTPUT_TYPE_WORDS[] = { { "stdout", OUTPUT_STDOUT,
                                                       { "tcp", 0, true },
                                                       { "kafka", 0, true },
                                                       { NULL, 0, false } };
-static const struct conf_word TLS_VERSION_WORDS[] = {
-    { "1.0", 0, true }, { "1.1", 0, true }, { "1.2", 0, true }, { "1.3", 0, true }, { NULL, 0, false }
-};
-static const struct conf_word VERIFY_CLIENT_WORDS[] = {
-    { "none", 0, true }, { "optional", 0, true }, { "required", 0, true }, { NULL, 0, false }
-};
+static const struct conf_word TLS_VERSION_WORDS[] = { { "1.0", 0x0301, false },
+                                                      { "1.1", 0x0302, false },
+                                                      { "1.2", 0x0303, false },
+                                                      { "1.3", 0x0304, false },
+                                                      { NULL, 0, false } };
+static const struct conf_word VERIFY_CLIENT_WORDS[] = { { "none", VERIFY_CLIENT_NONE, false },
+                                                        { "optional", VERIFY_CLIENT_OPTIONAL, false },
+                                                        { "required", VERIFY_CLIENT_REQUIRED, false },
+                                                        { NULL, 0, false } };
 static const struct conf_word SYNC_WORDS[] = {
     { "none", 0, true }, { "write", 0, true }, { "fsync", 0, true }, { NULL, 0, false }
 };
@@ -150,7 +153,7 @@ static const struct conf_key SERVER_KEYS[] = {
     STRING(server_settings, helo_response, "{hostname} Nice to meet you, {client}", 1, 200),
     WORD(server_settings, protocol, "smtp", PROTOCOL_WORDS),
     WORD(server_settings, tls, "none", SERVER_TLS_WORDS),
-    UNBUILT("require_tls", "false"),
+    BOOL(server_settings, require_tls, "false"),
     UNBUILT("proxy_protocol", "[]"),
     UNBUILT("xclient", "[]"),
     UNBUILT("xforward", "[]"),
@@ -165,17 +168,33 @@ static const struct conf_key SERVER_KEYS[] = {
 };
 const struct conf_table settings_server_table = CONF_TABLE(SERVER_KEYS, struct server_settings);
 
-static const struct conf_key TLS_KEYS[] = {
-    UNBUILT("certificates", "[]"),
-    UNBUILT_WORD("min_version", "\"1.2\"", TLS_VERSION_WORDS),
-    UNBUILT("ciphers", NULL),
-    UNBUILT("ciphersuites", NULL),
-    UNBUILT("groups", NULL),
-    UNBUILT("client_ca", NULL),
-    UNBUILT_WORD("verify_client", "\"none\"", VERIFY_CLIENT_WORDS),
-    UNBUILT("session_tickets", "true"),
+#define PATH(owner, member)                                                                                            \
+    {                                                                                                                  \
+        ROW(CONF_STRING, owner, member), .min = 1, .max = 4000                                                         \
+    }
+static const struct conf_key CERTIFICATE_KEYS[] = {
+    { ROW(CONF_STRING, tls_certificate, cert), .min = 1, .max = 4000, .required = true },
+    { ROW(CONF_STRING, tls_certificate, key), .min = 1, .max = 4000, .required = true },
+    WHOLE_LIST("names", &settings_certificate_names, NULL, 0, MILLION),
 };
-static const struct conf_table TLS_TABLE = { .key = TLS_KEYS, .count = ARRAY_LEN(TLS_KEYS) };
+static const struct conf_table CERTIFICATE_TABLE = CONF_TABLE(CERTIFICATE_KEYS, struct tls_certificate);
+
+static const struct conf_key TLS_KEYS[] = {
+    { .name = "certificates",
+      .type = CONF_OBJECTS,
+      CONF_MEMBER(struct tls_settings, certificate),
+      .table = &CERTIFICATE_TABLE,
+      .max = 10000,
+      .count_offset = offsetof(struct tls_settings, certificates) },
+    WORD(tls_settings, min_version, "1.2", TLS_VERSION_WORDS),
+    STRING(tls_settings, ciphers, NULL, 1, 4000),
+    STRING(tls_settings, ciphersuites, NULL, 1, 4000),
+    STRING(tls_settings, groups, NULL, 1, 4000),
+    PATH(tls_settings, client_ca),
+    WORD(tls_settings, verify_client, "none", VERIFY_CLIENT_WORDS),
+    BOOL(tls_settings, session_tickets, "true"),
+};
+const struct conf_table settings_tls_table = CONF_TABLE(TLS_KEYS, struct tls_settings);
 
 static const struct conf_key AUTH_KEYS[] = {
     WORD(auth_settings, mode, "off", AUTH_MODE_WORDS),
@@ -240,12 +259,12 @@ static const struct conf_key UPSTREAM_KEYS[] = {
     WHOLE_LIST("servers", &settings_servers, "127.0.0.1:25", 1, 64),
     WORD(upstream_settings, protocol, "smtp", PROTOCOL_WORDS),
     WORD(upstream_settings, balance, "failover", BALANCE_WORDS),
-    WORD(upstream_settings, tls, "none", UPSTREAM_TLS_WORDS),
-    UNBUILT("tls_verify", NULL),
-    UNBUILT("tls_ca", NULL),
-    UNBUILT("tls_name", NULL),
-    UNBUILT("tls_cert", NULL),
-    UNBUILT("tls_key", NULL),
+    WORD(upstream_settings, tls, "opportunistic", UPSTREAM_TLS_WORDS),
+    BOOL(upstream_settings, tls_verify, "false"),
+    PATH(upstream_settings, tls_ca),
+    { ROW(CONF_TEXT, upstream_settings, tls_name), .text = &settings_tls_name },
+    PATH(upstream_settings, tls_cert),
+    PATH(upstream_settings, tls_key),
     { ROW(CONF_TEXT, upstream_settings, hostname), .text = &settings_hostname },
     WORD(upstream_settings, connect, "helo", CONNECT_WORDS),
     WORD(upstream_settings, identity, "auto", IDENTITY_WORDS),
@@ -277,7 +296,7 @@ static const struct conf_key LISTENER_KEYS[] = {
       .type = CONF_INLINE,
       CONF_MEMBER(struct listener_settings, server),
       .table = &settings_server_table },
-    { .name = "tls", .type = CONF_INLINE, .table = &TLS_TABLE },
+    { .name = "tls", .type = CONF_INLINE, CONF_MEMBER(struct listener_settings, tls), .table = &settings_tls_table },
     OBJECT("auth", listener_settings, auth, &settings_auth_table),
     OBJECT("limits", listener_settings, limits, &settings_limits_table),
     OBJECT("timeouts", listener_settings, timeouts, &settings_timeouts_table),
@@ -291,6 +310,7 @@ static void prepare_listener(void *element, const void *parent)
     struct listener_settings *l = element;
     const struct settings *s = parent;
     conf_copy(&settings_server_table, &l->server, &s->base.server);
+    conf_copy(&settings_tls_table, &l->tls, &s->base.tls);
     conf_copy(&settings_auth_table, &l->auth, &s->base.auth);
     conf_copy(&settings_limits_table, &l->limits, &s->limits);
     conf_copy(&settings_timeouts_table, &l->timeouts, &s->timeouts);
@@ -379,7 +399,7 @@ static const struct conf_key TOP_KEYS[] = {
     STRING(settings, group, NULL, 1, 256),
     { .name = "dns", .type = CONF_OBJECT, .table = &DNS_TABLE },
     OBJECT("server", settings, base.server, &settings_server_table),
-    UNBUILT_OBJECT("tls", &TLS_TABLE),
+    OBJECT("tls", settings, base.tls, &settings_tls_table),
     OBJECT("auth", settings, base.auth, &settings_auth_table),
     OBJECT("limits", settings, limits, &settings_limits_table),
     OBJECT("timeouts", settings, timeouts, &settings_timeouts_table),

@@ -6,27 +6,44 @@
 #include "common/conf.h"
 #include "proxy/settings.h"
 
-extern const struct conf_table settings_table, settings_server_table, settings_auth_table, settings_limits_table,
-    settings_timeouts_table, settings_upstream_table;
+extern const struct conf_table settings_table, settings_server_table, settings_tls_table, settings_auth_table,
+    settings_limits_table, settings_timeouts_table, settings_upstream_table;
 
 /* One more at the end, with what it inherits. */
 void settings_add_output(struct log_settings *log);
 void settings_add_listener(struct settings *s);
 
 /* Types: the member is a char *, an unsigned, a set of bits, or the whole struct that is named. */
-extern const struct conf_text settings_hostname;    /* char * */
-extern const struct conf_text settings_address;     /* struct listener_settings */
-extern const struct conf_text settings_servers;     /* struct upstream_settings */
-extern const struct conf_text settings_file_mode;   /* unsigned */
-extern const struct conf_text settings_verbs;       /* uint32_t */
-extern const struct conf_text settings_caps;        /* smtp_cap_set */
-extern const struct conf_text settings_headers;     /* struct log_settings */
-extern const struct conf_text settings_dns_servers; /* struct settings */
+extern const struct conf_text settings_hostname;          /* char * */
+extern const struct conf_text settings_address;           /* struct listener_settings */
+extern const struct conf_text settings_servers;           /* struct upstream_settings */
+extern const struct conf_text settings_file_mode;         /* unsigned */
+extern const struct conf_text settings_verbs;             /* uint32_t */
+extern const struct conf_text settings_caps;              /* smtp_cap_set */
+extern const struct conf_text settings_headers;           /* struct log_settings */
+extern const struct conf_text settings_dns_servers;       /* struct settings */
+extern const struct conf_text settings_certificate_names; /* struct tls_certificate */
+extern const struct conf_text settings_tls_name;          /* char * */
 
 /* Puts Message-ID into an empty list of headers. */
 void settings_complete_headers(struct log_settings *l);
 /* A domain or an address literal, as it may stand in a banner or an EHLO. */
 bool settings_is_hostname(struct span s);
+
+/* Where the value of a listener's key stands: in the listener, else in the global section. `global` is returned as it
+ * is. */
+enum { SETTINGS_PATH = 96 };
+const char *settings_place(const struct conf *c, size_t listener, const char *own, const char *global,
+                           char out[SETTINGS_PATH]);
+
+/* What follows from other values in the keys of TLS; then what lies between them is verified. */
+void settings_complete_tls(struct settings *s, const struct conf *c);
+void settings_verify_tls(const struct settings *s, struct conf *c);
+/* Makes the contexts of all listeners from the files they name; equal ones are made once. */
+void settings_open_tls(struct settings *s, struct conf *c);
+void settings_close_tls(struct settings *s);
+/* Warns of what is risky, and of certificates that end soon. */
+void settings_inspect_tls(const struct settings *s, struct conf *c);
 
 /* Faults that lie between values. */
 void settings_verify(const struct settings *s, struct conf *c);

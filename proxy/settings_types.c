@@ -315,3 +315,41 @@ static void clear_dns_servers(void *member)
     s->dns_server_count = 0;
 }
 const struct conf_text settings_dns_servers = { "a name server", add_dns_server, print_dns_server, clear_dns_servers };
+
+static bool is_wildcard(struct span s) { return s.n > 2 && s.p[0] == '*' && s.p[1] == '.'; }
+
+static bool add_certificate_name(void *member, struct span text, const char **why)
+{
+    struct tls_certificate *c = member;
+    if (!netaddr_is_hostname(is_wildcard(text) ? span_skip(text, 2) : text))
+        return fail(why, "such as \"mx.example.com\", \"*.example.com\"");
+    c->name = conf_grow(c->name, c->names + 1, sizeof *c->name);
+    c->name[c->names++] = conf_dup(text);
+    return true;
+}
+static bool print_certificate_name(const void *member, size_t i, struct buf *out)
+{
+    const struct tls_certificate *c = member;
+    return i < c->names && print_string(c->name[i], 0, out);
+}
+static void clear_certificate_names(void *member)
+{
+    struct tls_certificate *c = member;
+    for (size_t i = 0; i < c->names; i++)
+        free(c->name[i]);
+    free(c->name);
+    c->name = NULL;
+    c->names = 0;
+}
+const struct conf_text settings_certificate_names = { "a host name", add_certificate_name, print_certificate_name,
+                                                      clear_certificate_names };
+
+static bool add_tls_name(void *member, struct span text, const char **why)
+{
+    struct netaddr ip;
+    if (!netaddr_is_hostname(text) && !netaddr_parse_ip(&ip, text))
+        return fail(why, "a name or an IP address, as it stands in the certificate");
+    set_string(member, text);
+    return true;
+}
+const struct conf_text settings_tls_name = { "a host name", add_tls_name, print_hostname, clear_hostname };

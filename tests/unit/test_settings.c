@@ -51,6 +51,18 @@ static void check_server_defaults(const struct server_settings *v)
     assert_int_equal(v->received_header, RECEIVED_AUTO);
 }
 
+static void check_tls_defaults(const struct tls_settings *v)
+{
+    assert_int_equal(v->certificates, 0);
+    assert_int_equal(v->min_version, 0x0303);
+    assert_null(v->ciphers);
+    assert_null(v->ciphersuites);
+    assert_null(v->groups);
+    assert_null(v->client_ca);
+    assert_int_equal(v->verify_client, VERIFY_CLIENT_NONE);
+    assert_true(v->session_tickets);
+}
+
 static void check_limits_defaults(const struct limits_settings *v)
 {
     assert_int_equal(v->max_connections, 10000);
@@ -80,7 +92,13 @@ static void check_upstream_defaults(const struct upstream_settings *v)
     assert_int_equal(v->server[0].at.addr.port, 25);
     assert_int_equal(v->protocol, PROTOCOL_SMTP);
     assert_int_equal(v->balance, BALANCE_FAILOVER);
-    assert_int_equal(v->tls, UPSTREAM_TLS_NONE);
+    assert_int_equal(v->tls, UPSTREAM_TLS_OPPORTUNISTIC);
+    assert_false(v->tls_verify);
+    assert_null(v->tls_ca);
+    assert_null(v->tls_name);
+    assert_null(v->tls_cert);
+    assert_null(v->tls_key);
+    assert_non_null(v->tls_client);
     assert_int_equal(v->connect, CONNECT_HELO);
     assert_int_equal(v->identity, IDENTITY_AUTO);
     assert_false(v->identity_named);
@@ -127,6 +145,8 @@ static void check_defaults(const struct settings *s)
     assert_int_equal(l->address.kind, ENDPOINT_IP);
     assert_int_equal(l->address.addr.port, 2525);
     check_server_defaults(&l->server);
+    check_tls_defaults(&l->tls);
+    assert_null(l->tls_server);
     assert_int_equal(l->auth.mode, AUTH_OFF);
     check_limits_defaults(&l->limits);
     check_timeouts_defaults(&l->timeouts);
@@ -181,7 +201,8 @@ static void test_defaults_written_out(void **state)
         "\"timeouts\": {\"greeting\": \"30s\", \"command\": \"5m\", \"data\": \"3m\", \"shutdown\": \"30s\", "
         "\"dns\": \"1500ms\"},"
         "\"upstream\": {\"servers\": [\"127.0.0.1:25\"], \"protocol\": \"smtp\", \"balance\": \"failover\", "
-        "\"connect\": \"helo\", \"identity\": \"auto\", \"pool\": \"session\", \"pool_size\": 100, \"pool_idle\": "
+        "\"tls\": \"opportunistic\", \"connect\": \"helo\", \"identity\": \"auto\", \"pool\": \"session\", "
+        "\"pool_size\": 100, \"pool_idle\": "
         "\"60s\", \"pool_max_uses\": 100, \"pool_max_age\": \"10m\", \"max_connections\": 0, "
         "\"health\": {\"failures\": 3, \"rest\": \"10s\", \"probe\": \"5s\"}, \"timeouts\": {\"connect\": \"10s\", "
         "\"greeting\": \"30s\", \"prepare\": \"30s\", \"command\": \"4m30s\", \"data_start\": \"2m\", "

@@ -18,9 +18,6 @@ static const struct {
     const char *section, *key, *value, *fault;
 } NOT_BUILT[] = {
     { "server", "protocol", "\"lmtp\"", "\"lmtp\" is" },
-    { "server", "tls", "\"starttls\"", "\"starttls\" is" },
-    { "server", "tls", "\"implicit\"", "\"implicit\" is" },
-    { "server", "require_tls", "true", "true is" },
     { "server", "proxy_protocol", "[\"::1\"]", "this key is" },
     { "server", "xclient", "[\"::1\"]", "this key is" },
     { "server", "xforward", "[\"::1\"]", "this key is" },
@@ -42,14 +39,6 @@ static const struct {
     { "upstream", "protocol", "\"lmtp\"", "\"lmtp\" is" },
     { "upstream", "balance", "\"round-robin\"", "\"round-robin\" is" },
     { "upstream", "balance", "\"least-connections\"", "\"least-connections\" is" },
-    { "upstream", "tls", "\"opportunistic\"", "\"opportunistic\" is" },
-    { "upstream", "tls", "\"required\"", "\"required\" is" },
-    { "upstream", "tls", "\"implicit\"", "\"implicit\" is" },
-    { "upstream", "tls_verify", "true", "this key is" },
-    { "upstream", "tls_ca", "\"f\"", "this key is" },
-    { "upstream", "tls_name", "\"n\"", "this key is" },
-    { "upstream", "tls_cert", "\"f\"", "this key is" },
-    { "upstream", "tls_key", "\"f\"", "this key is" },
     { "upstream", "identity", "\"xclient\"", "\"xclient\" is" },
     { "upstream", "identity", "\"xforward\"", "\"xforward\" is" },
     { "upstream", "identity", "\"proxy-v1\"", "\"proxy-v1\" is" },
@@ -65,14 +54,6 @@ static const struct {
     { "policy", "stages", "[\"rcpt\"]", "this key is" },
     { "policy", "timeout", "\"5s\"", "this key is" },
     { "policy", "on_failure", "\"accept\"", "this key is" },
-    { "tls", "certificates", "[{}]", "this key is" },
-    { "tls", "min_version", "\"1.3\"", "\"1.3\" is" },
-    { "tls", "ciphers", "\"c\"", "this key is" },
-    { "tls", "ciphersuites", "\"c\"", "this key is" },
-    { "tls", "groups", "\"c\"", "this key is" },
-    { "tls", "client_ca", "\"c\"", "this key is" },
-    { "tls", "verify_client", "\"required\"", "\"required\" is" },
-    { "tls", "session_tickets", "false", "false is" },
     { "admin", "address", "\"127.0.0.1:1\"", "this key is" },
     { "admin", "token_file", "\"f\"", "this key is" },
     { "log", "format", "\"ecs\"", "\"ecs\" is" },
@@ -98,8 +79,8 @@ static void test_not_built(void **state)
         expect_faults(text, fault);
         if (!in_listeners(section))
             continue;
-        /* the keys of server and tls stand directly in a listener */
-        bool direct = strcmp(section, "server") == 0 || strcmp(section, "tls") == 0;
+        /* the keys of server stand directly in a listener */
+        bool direct = strcmp(section, "server") == 0;
         snprintf(text, sizeof text, "{\"listeners\": [{\"address\": \"[::1]:1\",\n%s%s%s\"%s\": %s%s}]}",
                  direct ? "" : "\"", direct ? "" : section, direct ? "" : "\": {", key, NOT_BUILT[i].value,
                  direct ? "" : "}");
@@ -143,6 +124,49 @@ static void test_faults(void **state)
     } CASES[] = {
         { "{\"upstream\": {\"tls\": \"on\"}}",
           "t.json:1: upstream.tls: \"on\" is not one of none, opportunistic, required, implicit" },
+        { "{\"server\": {\"tls\": \"starttls\"},\n\"listeners\": [{\"address\": \"[::1]:1\"}, {\"address\": "
+          "\"[::1]:2\"},\n{\"address\": \"[::1]:3\", \"tls\": \"implicit\"}]}",
+          "t.json:1: server.tls: \"starttls\" needs tls.certificates\n"
+          "t.json:3: listeners[2].tls: \"implicit\" needs tls.certificates" },
+        { "{\"listeners\": [{\"address\": \"[::1]:1\", \"tls\": \"starttls\", \"certificates\": []}]}",
+          "t.json:1: listeners[0].tls: \"starttls\" needs listeners[0].certificates" },
+        { "{\"server\": {\"tls\": \"starttls\"}, \"tls\": {\"certificates\": [{\"cert\": 5, \"key\": "
+          "\"k\"},\n{\"cert\": "
+          "\"c\", \"names\": [\"a b\", \"*\", \"a.*.b\", 7]}, {\"cert\": \"\", \"key\": \"k\", \"kez\": 1}]}}",
+          "t.json:1: tls.certificates[0].cert: 5 is not a string\n"
+          "t.json:2: tls.certificates[1]: \"key\" is missing\n"
+          "t.json:2: tls.certificates[1].names[0]: \"a b\" is not a host name: "
+          "such as \"mx.example.com\", \"*.example.com\"\n"
+          "t.json:2: tls.certificates[1].names[1]: \"*\" is not a host name: "
+          "such as \"mx.example.com\", \"*.example.com\"\n"
+          "t.json:2: tls.certificates[1].names[2]: \"a.*.b\" is not a host name: "
+          "such as \"mx.example.com\", \"*.example.com\"\n"
+          "t.json:2: tls.certificates[1].names[3]: 7 is not a host name (a string)\n"
+          "t.json:2: tls.certificates[2].cert: must not be empty\n"
+          "t.json:2: tls.certificates[2].kez: unknown key; did you mean \"key\"?" },
+        { "{\"server\": {\"tls\": \"starttls\", \"require_tls\": true}, \"tls\": {\"certificates\": \"c\"}}",
+          "t.json:1: tls.certificates: \"c\" is not a list" },
+        { "{\"server\": {\"require_tls\": true},\n\"listeners\": [{\"address\": \"[::1]:1\"}, {\"address\": "
+          "\"[::1]:2\", \"require_tls\": true}]}",
+          "t.json:1: server.require_tls: needs tls \"starttls\" or \"implicit\"\n"
+          "t.json:2: listeners[1].require_tls: needs tls \"starttls\" or \"implicit\"" },
+        { "{\"tls\": {\"min_version\": \"1.4\", \"verify_client\": true, \"session_tickets\": \"no\", \"ciphers\": "
+          "\"\", \"groups\": \"a\\n\"}}",
+          "t.json:1: tls.min_version: \"1.4\" is not one of 1.0, 1.1, 1.2, 1.3\n"
+          "t.json:1: tls.verify_client: true is not one of none, optional, required\n"
+          "t.json:1: tls.session_tickets: \"no\" is not true or false\n"
+          "t.json:1: tls.ciphers: must not be empty\n"
+          "t.json:1: tls.groups: \"a?\" is not printable ASCII" },
+        { "{\"upstream\": {\"tls_name\": \"a b\"}}", "t.json:1: upstream.tls_name: \"a b\" is not a host name: "
+                                                     "a name or an IP address, as it stands in the certificate" },
+        { "{\"upstream\": {\"tls_cert\": \"c\"}, \"listeners\": [{\"address\": \"[::1]:1\"},\n{\"address\": "
+          "\"[::1]:2\", "
+          "\"upstream\": {\"pool\": \"session\"}}, {\"address\": \"[::1]:3\", \"upstream\": {\"tls\": \"none\",\n"
+          "\"tls_key\": \"k\"}}]}",
+          "t.json:1: upstream.tls_cert: needs tls_key beside it" },
+        { "{\"upstream\": {\"tls_key\": \"k\"}}", "t.json:1: upstream.tls_key: needs tls_cert beside it" },
+        { "{\"upstream\": {\"tls\": \"required\", \"servers\": [\"[::1]:25\", \"unix:/u\", \"unix:/v\"]}}",
+          "t.json:1: upstream.tls: the certificate of \"unix:/u\" can't be verified without tls_name" },
         { "{\"listners\": []}", "t.json:1: listners: unknown key; did you mean \"listeners\"?" },
         { "{\"listeners\": []}", "t.json:1: listeners: must not be empty" },
         { "{\"listeners\": [{\"name\": \"a\"},\n7, {}]}",
