@@ -48,7 +48,7 @@ static usec_t realtime(void)
     return (usec_t)ts.tv_sec * USEC_PER_SEC + ts.tv_nsec / 1000;
 }
 
-static void trace_listen(struct server *s, const struct listener *l)
+static void trace_listen(struct server *s, const struct listener *l, const struct listener_settings *set)
 {
     struct record r;
     char host[NETADDR_STRLEN], at[NETADDR_PORT_STRLEN];
@@ -56,7 +56,7 @@ static void trace_listen(struct server *s, const struct listener *l)
     record_cstr(&r, KEY_HOST, l->shared ? l->path : netaddr_print_ip(&l->bound, host));
     if (!l->shared)
         record_int(&r, KEY_PORT, l->bound.port);
-    record_bool(&r, KEY_SECURE, false);
+    record_bool(&r, KEY_SECURE, set->server.tls == SERVER_TLS_IMPLICIT);
     record_cstr(&r, KEY_PROTOCOL, "SMTP");
     struct span msg[] = { SPAN_LIT("SMTP server listening on "),
                           span_str(l->shared ? l->path : netaddr_print(&l->bound, at)) };
@@ -201,7 +201,7 @@ bool server_start(struct server *s, struct settings *settings, const struct work
         return false;
     }
     for (size_t i = 0; i < settings->listeners; i++)
-        trace_listen(s, s->listener[i]);
+        trace_listen(s, s->listener[i], &settings->listener[i]);
     notify_systemd("READY=1");
     return true;
 }

@@ -31,6 +31,9 @@
     ERR(UPSTREAM_NAME, "upstream_name", "The upstream's name has no address")                                          \
     ERR(LOG_BLOCKED, "log_blocked", "A log output takes no records; mail is refused until it does")                    \
     ERR(LOG_WRITE, "log_write", "A log output can't be written")                                                       \
+    ERR(TLS_HANDSHAKE, "tls_handshake", "The TLS handshake failed")                                                      \
+    ERR(UPSTREAM_NO_TLS, "upstream_no_tls", "The upstream offers no TLS, which is required")                             \
+    ERR(UPSTREAM_TLS_RESIDUE, "upstream_tls_residue", "The upstream sent bytes behind its 220 to STARTTLS")              \
     ERR(SOCKET, "socket", "A system call on a socket failed")                                                          \
     ERR(ACCEPT, "accept", "A connection can't be accepted")
 

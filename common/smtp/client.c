@@ -10,10 +10,10 @@
 #include <stdlib.h>
 
 static const enum smtp_verb step_verb[] = {
-    [SMTP_STEP_GREETING] = SMTP_VERB_UNKNOWN, [SMTP_STEP_EHLO] = SMTP_VERB_EHLO, [SMTP_STEP_HELO] = SMTP_VERB_HELO,
-    [SMTP_STEP_MAIL] = SMTP_VERB_MAIL,        [SMTP_STEP_RCPT] = SMTP_VERB_RCPT, [SMTP_STEP_DATA] = SMTP_VERB_DATA,
-    [SMTP_STEP_END] = SMTP_VERB_DATA,         [SMTP_STEP_RSET] = SMTP_VERB_RSET, [SMTP_STEP_PASS] = SMTP_VERB_UNKNOWN,
-    [SMTP_STEP_QUIT] = SMTP_VERB_QUIT,
+    [SMTP_STEP_GREETING] = SMTP_VERB_UNKNOWN,  [SMTP_STEP_EHLO] = SMTP_VERB_EHLO, [SMTP_STEP_HELO] = SMTP_VERB_HELO,
+    [SMTP_STEP_STARTTLS] = SMTP_VERB_STARTTLS, [SMTP_STEP_MAIL] = SMTP_VERB_MAIL, [SMTP_STEP_RCPT] = SMTP_VERB_RCPT,
+    [SMTP_STEP_DATA] = SMTP_VERB_DATA,         [SMTP_STEP_END] = SMTP_VERB_DATA,  [SMTP_STEP_RSET] = SMTP_VERB_RSET,
+    [SMTP_STEP_PASS] = SMTP_VERB_UNKNOWN,      [SMTP_STEP_QUIT] = SMTP_VERB_QUIT,
 };
 
 struct smtp_step *smtp_step_new(enum smtp_step_kind kind, struct smtp_tag tag, struct span text)
@@ -72,10 +72,15 @@ static void step_send(struct smtp_client *c, struct smtp_step *step, struct buf 
     c->ops->command(c->owner, step);
 }
 
+static bool is_handshake(enum smtp_step_kind kind)
+{
+    return kind == SMTP_STEP_EHLO || kind == SMTP_STEP_HELO || kind == SMTP_STEP_STARTTLS;
+}
+
 /* Whether a step may be written now: the handshake first, then in groups where the server can take them. */
 static bool may_send(const struct smtp_client *c, const struct smtp_step *step)
 {
-    bool handshake = step->kind == SMTP_STEP_EHLO || step->kind == SMTP_STEP_HELO;
+    bool handshake = is_handshake(step->kind);
     if (c->state != SMTP_CLIENT_READY && !handshake)
         return false;
     return c->open == 0 || (c->pipelining && !handshake);
@@ -128,7 +133,7 @@ void smtp_client_take_steps(struct smtp_client *c, struct list *steps)
     while ((step = first_step(c)) != NULL) {
         list_remove(&step->node);
         step->sent = false;
-        if (step->kind == SMTP_STEP_GREETING || step->kind == SMTP_STEP_EHLO || step->kind == SMTP_STEP_HELO)
+        if (step->kind == SMTP_STEP_GREETING || is_handshake(step->kind))
             free(step);
         else
             list_append(steps, &step->node);
@@ -159,19 +164,72 @@ static bool class_fits(enum smtp_step_kind kind, const struct smtp_reply *reply)
     int class = reply->code / 100;
     if (class == 4 || class == 5)
         return true;
+    if (kind == SMTP_STEP_STARTTLS)
+        return reply->code == 220;
     return kind == SMTP_STEP_DATA ? reply->code == 354 : class == 2;
 }
 
-static bool offers_pipelining(const struct smtp_reply *ehlo)
+static bool offers(const struct smtp_reply *ehlo, struct span keyword)
 {
     struct span text;
     size_t pos = 0;
     bool found = smtp_reply_line(ehlo, &pos, false, &text); /* the first line greets */
     while (found && (found = smtp_reply_line(ehlo, &pos, false, &text))) {
-        if (span_eq_nocase(span_trim(text), SPAN_LIT("PIPELINING")))
+        if (span_eq_nocase(span_trim(text), keyword))
             return true;
     }
     return false;
+}
+
+static void add_starttls(struct smtp_client *c)
+{
+    struct smtp_step *step = smtp_step_new(SMTP_STEP_STARTTLS, (struct smtp_tag){ 0 }, SPAN_LIT("STARTTLS"));
+    list_insert_before(c->steps.next, &step->node);
+}
+
+/* EHLO or HELO was accepted: TLS comes first where it can or must. False: the server is dead. */
+static bool greeted(struct smtp_client *c, bool extended, const struct smtp_reply *reply)
+{
+    bool offered = extended && offers(reply, SPAN_LIT("STARTTLS"));
+    if (!c->secured && c->tls != SMTP_CLIENT_TLS_NEVER && offered) {
+        c->state = SMTP_CLIENT_STARTTLS;
+        add_starttls(c);
+        return true;
+    }
+    if (!c->secured && c->tls == SMTP_CLIENT_TLS_REQUIRED) {
+        die(c, SMTP_CLIENT_NO_TLS, reply);
+        return false;
+    }
+    c->pipelining = extended && offers(reply, SPAN_LIT("PIPELINING"));
+    c->state = SMTP_CLIENT_READY;
+    return true;
+}
+
+/* A refusal of STARTTLS: in clear, then, if that may be. */
+static bool starttls_answered(struct smtp_client *c, const struct smtp_reply *reply)
+{
+    if (reply->code == 220) {
+        c->state = SMTP_CLIENT_HANDSHAKE;
+        return true;
+    }
+    if (c->tls == SMTP_CLIENT_TLS_REQUIRED) {
+        die(c, SMTP_CLIENT_NO_TLS, reply);
+        return false;
+    }
+    c->tls = SMTP_CLIENT_TLS_NEVER;
+    c->state = SMTP_CLIENT_EHLO;
+    add_hello(c, SMTP_STEP_EHLO);
+    return true;
+}
+
+void smtp_client_secured(struct smtp_client *c, struct buf *out, usec_t now)
+{
+    c->secured = true;
+    if (c->state != SMTP_CLIENT_HANDSHAKE)
+        return;
+    c->state = SMTP_CLIENT_EHLO;
+    add_hello(c, SMTP_STEP_EHLO);
+    push(c, out, now);
 }
 
 /* The handshake's own conclusions. False: the server is dead. */
@@ -192,8 +250,9 @@ static bool advance(struct smtp_client *c, enum smtp_step_kind kind, const struc
             die(c, SMTP_CLIENT_BAD_EHLO, reply);
             return false;
         }
-        c->pipelining = kind == SMTP_STEP_EHLO && offers_pipelining(reply);
-        c->state = SMTP_CLIENT_READY;
+        return greeted(c, kind == SMTP_STEP_EHLO, reply);
+    } else if (kind == SMTP_STEP_STARTTLS) {
+        return starttls_answered(c, reply);
     } else if (kind == SMTP_STEP_DATA && code == 354) {
         c->state = SMTP_CLIENT_BODY;
     }
@@ -245,6 +304,10 @@ size_t smtp_client_feed(struct smtp_client *c, struct span in, struct buf *out, 
     struct smtp_reply reply;
     if (c->state == SMTP_CLIENT_DEAD)
         return in.n;
+    if (c->state == SMTP_CLIENT_HANDSHAKE && in.n > 0) {
+        die(c, SMTP_CLIENT_TLS_RESIDUE, NULL);
+        return in.n;
+    }
     enum smtp_reply_result result = smtp_reply_parse(&c->parser, &rest, &reply);
     c->unread = rest.n > 0;
     switch (result) {

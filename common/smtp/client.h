@@ -17,6 +17,7 @@ enum smtp_step_kind {
     SMTP_STEP_GREETING,
     SMTP_STEP_EHLO,
     SMTP_STEP_HELO,
+    SMTP_STEP_STARTTLS,
     SMTP_STEP_MAIL,
     SMTP_STEP_RCPT,
     SMTP_STEP_DATA,
@@ -48,10 +49,15 @@ enum smtp_client_state {
     SMTP_CLIENT_GREETING,
     SMTP_CLIENT_EHLO,
     SMTP_CLIENT_HELO,
+    SMTP_CLIENT_STARTTLS,
+    SMTP_CLIENT_HANDSHAKE, /* 220 to STARTTLS: nothing may be read or written until smtp_client_secured() */
     SMTP_CLIENT_READY,
     SMTP_CLIENT_BODY,
     SMTP_CLIENT_DEAD
 };
+
+/* Whether STARTTLS is said (RFC 3207). */
+enum smtp_client_tls { SMTP_CLIENT_TLS_NEVER, SMTP_CLIENT_TLS_IF_OFFERED, SMTP_CLIENT_TLS_REQUIRED };
 
 /* Why the server can't be used any more; the owner knows the words of the log for it. */
 enum smtp_client_fault {
@@ -59,6 +65,8 @@ enum smtp_client_fault {
     SMTP_CLIENT_BAD_EHLO,
     SMTP_CLIENT_BAD_REPLY,   /* not a reply, or of a class that the step can't have */
     SMTP_CLIENT_UNSOLICITED, /* nobody asked */
+    SMTP_CLIENT_NO_TLS,      /* required, and not offered or refused */
+    SMTP_CLIENT_TLS_RESIDUE, /* bytes behind the 220 to STARTTLS: they might pass for the server's in TLS (T7) */
 };
 
 struct smtp_client_ops {
@@ -79,6 +87,8 @@ struct smtp_client {
     void *owner;
     const char *hostname; /* for EHLO; borrowed */
     enum smtp_client_state state;
+    enum smtp_client_tls tls;
+    bool secured;      /* the connection speaks TLS */
     bool pipelining;   /* the server offers it */
     bool unread;       /* there is input behind the reply that is being taken */
     bool too_soon;     /* a reply began before the end of data was sent: it can't be the answer to it */
@@ -94,6 +104,8 @@ void smtp_client_free(struct smtp_client *c);
 /* A step on the heap, for smtp_client_add(); text: without line end. */
 struct smtp_step *smtp_step_new(enum smtp_step_kind kind, struct smtp_tag tag, struct span text) MUST_CHECK;
 void smtp_steps_free(struct list *steps);
+/* The TLS handshake has succeeded: EHLO is said again (T8's counterpart). Not for implicit TLS, where it comes first. */
+void smtp_client_secured(struct smtp_client *c, struct buf *out, usec_t now);
 /* Adds a step and takes it over; its bytes go to out at once or when its turn comes. */
 void smtp_client_add(struct smtp_client *c, struct smtp_step *step, struct buf *out, usec_t now);
 /* The end of data: writes the dot. Only in the body. */

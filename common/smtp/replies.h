@@ -5,6 +5,7 @@
 /* clang-format off */
 #define SMTP_OWN_REPLIES(OWN)                                                                                          \
     OWN(OK, 250, "2.0.0", "Ok")                                                                                        \
+    OWN(TLS_READY, 220, "2.0.0", "Ready to start TLS")                                                                   \
     OWN(BYE, 221, "2.0.0", "Bye")                                                                                      \
     OWN(HELP, 214, "2.0.0", "See RFC 5321: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP")                         \
     OWN(VRFY, 252, "2.5.0", "Cannot VRFY user, but will accept message and attempt delivery")                          \
@@ -20,6 +21,9 @@
     OWN(LINE_TOO_LONG_CLOSE, 421, "4.7.0", "Too many lines that are too long")                                         \
     OWN(TOO_MANY_ERRORS, 421, "4.7.0", "Too many unrecognized commands")                                               \
     OWN(LOG_BLOCKED_CLOSE, 421, "4.3.2", "Service overloaded, try again later")                                        \
+    OWN(TLS_UNAVAILABLE, 454, "4.7.0", "TLS not available now")                                                          \
+    OWN(NEED_TLS, 530, "5.7.0", "Must issue a STARTTLS command first")                                                   \
+    OWN(ALREADY_TLS, 503, "5.5.1", "Already in TLS")                                                                     \
     OWN(UNRECOGNIZED, 500, "5.5.1", "Command not recognized")                                                          \
     OWN(LINE_SYNTAX, 500, "5.5.2", "Line not well formed")                                                             \
     OWN(LINE_TOO_LONG, 500, "5.5.2", "Line too long")                                                                  \

@@ -159,6 +159,16 @@ void smtp_server_offer(struct smtp_server *s, const struct smtp_caps *offer)
     s->offer.mailmax = offer->mailmax;
 }
 
+void smtp_server_secured(struct smtp_server *s)
+{
+    s->secured = true;
+    s->greeted = SMTP_VERB_UNKNOWN;
+    s->offer.set = 0;
+    s->offer.size = s->offer.rcptmax = s->offer.mailmax = 0;
+    s->scanned = 0;
+    s->state = SMTP_SERVER_COMMANDS;
+}
+
 void smtp_server_lost(struct smtp_server *s) { s->lost = s->txn != SMTP_TXN_NONE; }
 
 void smtp_server_close(struct smtp_server *s, const struct smtp_reply *reply, enum smtp_close reason)
@@ -261,7 +271,7 @@ static size_t line_limit(const struct smtp_server *s, struct span in)
 /* TLS on a plain port (G6): the first bytes of a ClientHello. */
 static bool begins_with_tls(const struct smtp_server *s, struct span in)
 {
-    return s->commands == 0 && in.n >= 2 && in.p[0] == 0x16 && in.p[1] == 0x03;
+    return s->commands == 0 && !s->secured && in.n >= 2 && in.p[0] == 0x16 && in.p[1] == 0x03;
 }
 
 static size_t no_line_yet(struct smtp_server *s, struct span in, usec_t now, enum smtp_server_want *want)

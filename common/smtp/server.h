@@ -25,6 +25,7 @@
 struct smtp_server_config {
     const char *hostname, *banner;
     bool lenient_addresses;
+    bool require_tls; /* before TLS most commands get 530 (T9) */
     enum smtp_bare_newline bare_newline;
     uint32_t disabled_commands; /* bit 1 << enum smtp_verb */
     size_t max_command_length;
@@ -70,6 +71,9 @@ struct smtp_server_ops {
     void (*end)(void *owner, smtp_slot slot, const struct smtp_server_data *data);
     /* The open transaction ends before its end of data. For DATA: with the reply that refused it. */
     void (*abandon)(void *owner, enum smtp_abandon why, const struct smtp_reply *reply);
+    /* STARTTLS may be granted: fills the slot with 220 or 454 and, after 220, begins the handshake; the input behind the
+     * command must be thrown away first (T7). smtp_server_secured() tells of its success. */
+    void (*starttls)(void *owner, smtp_slot slot);
     /* A command that is relayed as it stands (ETRN). */
     void (*pass)(void *owner, smtp_slot slot, const struct smtp_command *cmd);
     /* For the log: a line was read. `line` has its secrets masked. Returns a tag that `sent` gets with the reply. */
@@ -132,6 +136,7 @@ struct smtp_server {
         uint64_t size;
         uint32_t rcptmax, mailmax;
     } offer;
+    bool secured;     /* the client speaks TLS */
     bool auth_seen;   /* an AUTH line was read: unknown lines may be secrets (A15) */
     bool masked;      /* DATA or BDAT was refused: lines may be the message's text */
     bool line_masked; /* the line under way is such a one */
@@ -170,6 +175,8 @@ void smtp_server_reply(struct smtp_server *s, smtp_slot slot, const struct smtp_
 void smtp_server_own(struct smtp_server *s, smtp_slot slot, enum smtp_own id);
 /* What HELO's backend found that may be used from now on. */
 void smtp_server_offer(struct smtp_server *s, const struct smtp_caps *offer);
+/* The client speaks TLS now: what it said before is forgotten (T8), but not that it sent AUTH lines. */
+void smtp_server_secured(struct smtp_server *s);
 /* The upstream of the open transaction is lost: what follows until RSET or MAIL gets 451 4.4.2. */
 void smtp_server_lost(struct smtp_server *s);
 /* The rest of the body is read away, no more `body` calls; the backend fills the slot at `end`. */

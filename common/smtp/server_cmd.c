@@ -8,6 +8,20 @@ static bool is_disabled(const struct smtp_server *s, enum smtp_verb verb)
     return s->config.disabled_commands >> verb & 1;
 }
 
+/* T9: what may be said in clear where TLS is required. */
+static bool needs_tls(const struct smtp_server *s, enum smtp_verb verb)
+{
+    static const enum smtp_verb allowed[] = { SMTP_VERB_EHLO, SMTP_VERB_HELO, SMTP_VERB_LHLO,     SMTP_VERB_NOOP,
+                                              SMTP_VERB_RSET, SMTP_VERB_QUIT, SMTP_VERB_STARTTLS, SMTP_VERB_HELP };
+    if (!s->config.require_tls || s->secured)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(allowed); i++) {
+        if (verb == allowed[i])
+            return false;
+    }
+    return !smtp_verb_is_foreign(verb) && verb != SMTP_VERB_PROXY;
+}
+
 static void refuse(struct smtp_server *s, smtp_slot slot, enum smtp_own id) { smtp_server_own(s, slot, id); }
 
 static void run_helo(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
@@ -61,6 +75,8 @@ static enum smtp_own check_mail(struct smtp_server *s, struct smtp_envelope_comm
 {
     if (is_disabled(s, SMTP_VERB_MAIL))
         return SMTP_OWN_DISABLED;
+    if (needs_tls(s, SMTP_VERB_MAIL))
+        return SMTP_OWN_NEED_TLS;
     if (s->greeted == SMTP_VERB_UNKNOWN)
         return SMTP_OWN_NEED_HELO;
     if (s->tempfail)
@@ -228,7 +244,12 @@ static void run_bdat(struct smtp_server *s, const struct smtp_command *cmd, smtp
     }
     s->state = SMTP_SERVER_SKIP_CHUNK;
     s->skip_slot = slot;
-    s->skip_reply = s->greeted == SMTP_VERB_UNKNOWN ? SMTP_OWN_NEED_HELO : SMTP_OWN_DISABLED;
+    if (is_disabled(s, SMTP_VERB_BDAT))
+        s->skip_reply = SMTP_OWN_DISABLED;
+    else if (needs_tls(s, SMTP_VERB_BDAT))
+        s->skip_reply = SMTP_OWN_NEED_TLS;
+    else
+        s->skip_reply = s->greeted == SMTP_VERB_UNKNOWN ? SMTP_OWN_NEED_HELO : SMTP_OWN_DISABLED;
 }
 
 static void run_rset(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
@@ -284,13 +305,26 @@ static void run_etrn(struct smtp_server *s, const struct smtp_command *cmd, smtp
         s->ops->pass(s->owner, slot, cmd);
 }
 
+static void run_starttls(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    if (cmd->arg.n > 0)
+        refuse(s, slot, SMTP_OWN_NO_ARGUMENT);
+    else if (s->greeted == SMTP_VERB_UNKNOWN)
+        refuse(s, slot, SMTP_OWN_NEED_HELO);
+    else if (s->secured)
+        refuse(s, slot, SMTP_OWN_ALREADY_TLS);
+    else if (!(s->offer.set & SMTP_CAP_BIT(STARTTLS)))
+        refuse(s, slot, SMTP_OWN_DISABLED);
+    else if (s->txn != SMTP_TXN_NONE)
+        refuse(s, slot, SMTP_OWN_IN_TRANSACTION);
+    else
+        s->ops->starttls(s->owner, slot);
+}
+
 static void run_not_offered(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
 {
-    bool argument = cmd->verb == SMTP_VERB_STARTTLS && cmd->arg.n > 0;
-    if (s->greeted == SMTP_VERB_UNKNOWN)
-        refuse(s, slot, SMTP_OWN_NEED_HELO);
-    else
-        refuse(s, slot, argument ? SMTP_OWN_NO_ARGUMENT : SMTP_OWN_DISABLED);
+    (void)cmd;
+    refuse(s, slot, s->greeted == SMTP_VERB_UNKNOWN ? SMTP_OWN_NEED_HELO : SMTP_OWN_DISABLED);
 }
 
 static void run_not_permitted(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
@@ -305,6 +339,12 @@ static void run_disabled(struct smtp_server *s, const struct smtp_command *cmd, 
         refuse_data(s, slot, SMTP_OWN_DISABLED);
     else
         refuse(s, slot, SMTP_OWN_DISABLED);
+}
+
+static void run_needs_tls(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+{
+    s->masked |= cmd->verb == SMTP_VERB_DATA;
+    refuse(s, slot, SMTP_OWN_NEED_TLS);
 }
 
 /* Another protocol's client: nothing it sends is for us (G6, Q2). */
@@ -343,7 +383,7 @@ static verb_fn *const verb_run[SMTP_VERB_COUNT] = {
     [SMTP_VERB_SEND] = run_disabled,
     [SMTP_VERB_SOML] = run_disabled,
     [SMTP_VERB_SAML] = run_disabled,
-    [SMTP_VERB_STARTTLS] = run_not_offered,
+    [SMTP_VERB_STARTTLS] = run_starttls,
     [SMTP_VERB_AUTH] = run_not_offered,
     [SMTP_VERB_XCLIENT] = run_not_permitted,
     [SMTP_VERB_XFORWARD] = run_not_permitted,
@@ -388,6 +428,8 @@ void smtp_server_run(struct smtp_server *s, const struct smtp_command *cmd, smtp
         unrecognized(s, slot, SMTP_OWN_UNRECOGNIZED);
     else if (is_disabled(s, cmd->verb) && cmd->verb != SMTP_VERB_BDAT && cmd->verb != SMTP_VERB_MAIL)
         run_disabled(s, cmd, slot);
+    else if (needs_tls(s, cmd->verb) && cmd->verb != SMTP_VERB_BDAT && cmd->verb != SMTP_VERB_MAIL)
+        run_needs_tls(s, cmd, slot);
     else
         verb_run[cmd->verb](s, cmd, slot);
 }

@@ -17,7 +17,7 @@ static const char DEFAULT_LISTEN[] = "127.0.0.1:2526";
 
 /* A sink refuses nothing by itself, and has nothing to log. */
 static const char SETTINGS[] =
-    "{\"server\":{\"reverse_dns\":false,\"received_header\":\"off\"},\"workers\":1,"
+    "{\"server\":{\"reverse_dns\":false,\"received_header\":\"off\"},\"workers\":1,\"upstream\":{\"tls\":\"none\"},"
     "\"limits\":{\"max_recipients\":1000000,\"max_command_length\":\"32KiB\",\"max_unrecognized_commands\":1000000,"
     "\"max_received\":0},\"timeouts\":{\"shutdown\":\"1s\"},"
     "\"log\":{\"level\":\"error\",\"outputs\":[{\"type\":\"file\",\"path\":\"/dev/null\",\"overflow\":\"drop\"}]}}";

@@ -26,6 +26,22 @@ static void flush_dirty(struct loop *l)
         stream_flush(LIST_ENTRY(first, struct stream, dirty));
 }
 
+/* Each once a round, and the loop polls in between, so that none starves the others. */
+static void read_ready(struct loop *l)
+{
+    struct list now;
+    struct list *first;
+    list_init(&now);
+    while ((first = list_first(&l->ready)) != NULL) {
+        list_remove(first);
+        list_append(&now, first);
+    }
+    while ((first = list_first(&now)) != NULL) {
+        list_remove(first);
+        stream_read_held(LIST_ENTRY(first, struct stream, ready));
+    }
+}
+
 static void empty_graveyard(struct loop *l)
 {
     struct list *first;
@@ -55,11 +71,24 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int events)
     (void)ev;
     (void)events;
     struct loop *l = w->data;
+    read_ready(l);
     do {
         flush_dirty(l);
         empty_graveyard(l);
     } while (!list_empty(&l->dirty) || !list_empty(&l->graves));
+    if (list_empty(&l->ready))
+        ev_idle_stop(l->ev, &l->awake);
+    else
+        ev_idle_start(l->ev, &l->awake);
     set_alarm(l);
+}
+
+/* It is there to keep the loop from sleeping. */
+static void on_awake(struct ev_loop *ev, ev_idle *w, int events)
+{
+    (void)ev;
+    (void)w;
+    (void)events;
 }
 
 static void on_alarm(struct ev_loop *ev, ev_timer *w, int events)
@@ -80,12 +109,14 @@ void loop_init(struct loop *l)
     if (l->ev == NULL)
         abort();
     list_init(&l->dirty);
+    list_init(&l->ready);
     list_init(&l->closing);
     list_init(&l->graves);
     ev_prepare_init(&l->prepare, on_prepare);
     l->prepare.data = l;
     ev_prepare_start(l->ev, &l->prepare);
     ev_unref(l->ev);
+    ev_idle_init(&l->awake, on_awake);
     ev_timer_init(&l->alarm, on_alarm, 0., 0.);
     l->alarm.data = l;
     loop_tick(l);
@@ -116,6 +147,7 @@ void loop_free(struct loop *l)
     empty_graveyard(l);
     ev_ref(l->ev);
     ev_prepare_stop(l->ev, &l->prepare);
+    ev_idle_stop(l->ev, &l->awake);
     ev_timer_stop(l->ev, &l->alarm);
     timers_free(&l->timers);
     buf_pool_free(&l->pool);

@@ -27,9 +27,11 @@ struct loop {
     struct timers timers;
     struct buf_pool pool;
     struct list dirty;   /* streams with unsent bytes */
+    struct list ready;   /* streams whose TLS holds bytes that were not read yet */
     struct list closing; /* struct closing */
     struct list graves;
     ev_prepare prepare;
+    ev_idle awake; /* while `ready` is not empty */
     ev_timer alarm;
     usec_t alarm_at;
 };

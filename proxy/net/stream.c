@@ -6,12 +6,15 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { READ_ROOM = 32768 };
+#include "proxy/net/stream_impl.h"
+
+enum { READ_ROOM = 32768, READ_ENOUGH = 65536 };
 
 /* The one place where interest is set. */
 static void watch(struct stream *s)
 {
-    int want = ((s->reading && !s->eof) ? EV_READ : 0) | (s->waiting ? EV_WRITE : 0);
+    bool write = s->waiting || s->tls_wants_write;
+    int want = (((s->reading || s->handshaking) && !s->eof) ? EV_READ : 0) | (write ? EV_WRITE : 0);
     if (ev_is_active(&s->io)) {
         if ((s->io.events & (EV_READ | EV_WRITE)) == want)
             return;
@@ -31,30 +34,89 @@ static void fail(struct stream *s, int err)
     s->ops->broken(s->owner, err);
 }
 
+/* TLS may hold bytes, or have news, that the socket will not tell of: it is read again when the loop comes round. */
+static void read_again(struct stream *s)
+{
+    if (s->ssl != NULL && list_empty(&s->ready))
+        list_append(&s->loop->ready, &s->ready);
+}
+
+static bool is_fault(ssize_t n, int err) { return n < 0 && err != EAGAIN && err != EINTR; }
+
+static bool holds_bytes(const struct stream *s) { return s->ssl != NULL && stream_tls_holds(s); }
+
+/* Reads once; TLS reads until OpenSSL has nothing more, or enough. Returns the last result, with errno. */
+static ssize_t fill(struct stream *s, size_t *got)
+{
+    ssize_t n;
+    *got = 0;
+    do {
+        char *to = buf_reserve(&s->in, READ_ROOM);
+        n = s->ssl ? stream_tls_read(s, to, buf_room(&s->in)) : read(s->fd, to, buf_room(&s->in));
+        buf_commit(&s->in, n > 0 ? (size_t)n : 0);
+        *got += n > 0 ? (size_t)n : 0;
+    } while (n > 0 && *got < READ_ENOUGH && holds_bytes(s));
+    s->bytes_in += *got;
+    return n;
+}
+
 static void on_readable(struct stream *s)
 {
-    char *to = buf_reserve(&s->in, READ_ROOM);
-    ssize_t n = read(s->fd, to, buf_room(&s->in));
-    if (n > 0) {
-        buf_commit(&s->in, (size_t)n);
-        s->bytes_in += (uint64_t)n;
-    } else if (n == 0) {
-        s->eof = true;
-        watch(s);
-    } else if (errno != EAGAIN && errno != EINTR) {
-        int err = errno;
-        if (buf_empty(&s->in))
-            buf_free(&s->in);
+    size_t got;
+    ssize_t n = fill(s, &got);
+    int err = errno;
+    if (is_fault(n, err) && got == 0) {
         fail(s, err);
         return;
-    } else {
-        if (buf_empty(&s->in))
-            buf_free(&s->in);
+    }
+    if (n == 0)
+        s->eof = true;
+    watch(s);
+    if ((n > 0 && holds_bytes(s)) || is_fault(n, err))
+        read_again(s);
+    if (got > 0 || s->eof)
+        s->ops->readable(s->owner);
+}
+
+void stream_read_held(struct stream *s)
+{
+    if (s->fd < 0 || s->ssl == NULL || s->handshaking || !s->reading || s->eof)
+        return;
+    on_readable(s);
+}
+
+static void hand_shake(struct stream *s)
+{
+    char why[256] = "";
+    s->waiting = false;
+    enum stream_tls_progress progress = stream_tls_handshake(s, why, sizeof(why));
+    if (progress == STREAM_TLS_GOES_ON) {
+        watch(s);
         return;
     }
-    if (buf_empty(&s->in))
-        buf_free(&s->in);
-    s->ops->readable(s->owner);
+    s->handshaking = false;
+    s->tls_wants_write = false;
+    if (progress == STREAM_TLS_FAILED)
+        s->reading = s->waiting = false;
+    else /* also where it holds nothing: a read in vain makes OpenSSL give the handshake's buffer back */
+        read_again(s);
+    if (!buf_empty(&s->out))
+        stream_wrote(s);
+    watch(s);
+    s->ops->secured(s->owner, progress == STREAM_TLS_FAILED ? why : NULL);
+}
+
+/* Room to write: what waits leaves; TLS may have waited for it to go on reading. */
+static void on_writable(struct stream *s)
+{
+    bool held = s->tls_wants_write;
+    s->waiting = s->tls_wants_write = false;
+    stream_flush(s);
+    if (s->fd < 0)
+        return;
+    watch(s);
+    if (held && s->reading)
+        read_again(s);
 }
 
 static void on_io(struct ev_loop *ev, ev_io *io, int events)
@@ -63,14 +125,13 @@ static void on_io(struct ev_loop *ev, ev_io *io, int events)
     struct stream *s = io->data;
     loop_tick(s->loop);
     s->connecting = false;
-    if (events & EV_WRITE) {
-        s->waiting = false;
-        stream_flush(s);
-        if (s->fd < 0)
-            return;
-        watch(s);
+    if (s->handshaking) {
+        hand_shake(s);
+        return;
     }
-    if ((events & EV_READ) && s->reading && !s->eof)
+    if (events & EV_WRITE)
+        on_writable(s);
+    if (s->fd >= 0 && (events & EV_READ) && s->reading && !s->eof)
         on_readable(s);
 }
 
@@ -83,6 +144,7 @@ void stream_open(struct stream *s, struct loop *loop, int fd, bool connecting, c
     buf_init(&s->in, &loop->pool);
     buf_init(&s->out, &loop->pool);
     list_init(&s->dirty);
+    list_init(&s->ready);
     ev_io_init(&s->io, on_io, fd, EV_READ);
     s->io.data = s;
     watch(s);
@@ -94,6 +156,29 @@ void stream_read(struct stream *s, bool on)
         return;
     s->reading = on;
     watch(s);
+    if (on)
+        read_again(s);
+}
+
+void stream_start_tls(struct stream *s, struct ssl_st *ssl)
+{
+    if (!buf_empty(&s->in))
+        buf_consume(&s->in, buf_len(&s->in));
+    stream_tls_attach(s, ssl);
+    s->handshaking = true;
+    s->waiting = s->connecting;
+    watch(s);
+    if (!s->connecting)
+        hand_shake(s);
+}
+
+void stream_discard_input(struct stream *s)
+{
+    char waste[4096];
+    if (!buf_empty(&s->in))
+        buf_consume(&s->in, buf_len(&s->in));
+    for (int i = 0; i < 64 && s->fd >= 0 && recv(s->fd, waste, sizeof(waste), 0) > 0; i++)
+        ;
 }
 
 void stream_wrote(struct stream *s)
@@ -131,7 +216,7 @@ void stream_write_pieces(struct stream *s, const struct span *pieces, unsigned c
     if (s->fd < 0 || s->error != 0)
         return;
     ssize_t n = 0;
-    if (buf_empty(&s->out) && !s->waiting && !s->connecting) {
+    if (buf_empty(&s->out) && !s->waiting && !s->connecting && s->ssl == NULL) {
         n = write_pieces(s->fd, pieces, count);
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
             s->error = errno;
@@ -149,10 +234,12 @@ void stream_write_pieces(struct stream *s, const struct span *pieces, unsigned c
 /* One write. Whoever saw more than STREAM_HIGH unsent is waiting for `drained`, also where all of it leaves now. */
 static void write_out(struct stream *s)
 {
-    if (buf_empty(&s->out) || s->error != 0)
+    if (buf_empty(&s->out) || s->error != 0 || s->handshaking)
         return;
     s->slow |= stream_unsent(s) > STREAM_HIGH;
-    ssize_t n = send(s->fd, s->out.base + s->out.head, stream_unsent(s), MSG_NOSIGNAL);
+    const char *from = s->out.base + s->out.head;
+    size_t unsent = stream_unsent(s);
+    ssize_t n = s->ssl ? stream_tls_write(s, from, unsent) : send(s->fd, from, unsent, MSG_NOSIGNAL);
     if (n > 0) {
         buf_consume(&s->out, (size_t)n);
         sent(s, (size_t)n);
@@ -180,7 +267,7 @@ void stream_flush(struct stream *s)
         fail(s, s->error);
         return;
     }
-    s->waiting = !buf_empty(&s->out);
+    s->waiting = !buf_empty(&s->out) && !s->handshaking;
     watch(s);
     bool told = s->slow && stream_unsent(s) <= STREAM_LOW;
     s->slow = (s->slow && !told) || s->waiting;
@@ -190,8 +277,11 @@ void stream_flush(struct stream *s)
 
 void stream_shutdown(struct stream *s)
 {
-    if (s->fd >= 0)
-        shutdown(s->fd, SHUT_WR);
+    if (s->fd < 0)
+        return;
+    if (s->ssl != NULL)
+        stream_tls_bye(s);
+    shutdown(s->fd, SHUT_WR);
 }
 
 void stream_close(struct stream *s)
@@ -199,8 +289,11 @@ void stream_close(struct stream *s)
     if (s->fd < 0)
         return;
     list_remove(&s->dirty);
-    s->reading = s->waiting = false;
+    list_remove(&s->ready);
+    s->reading = s->waiting = s->handshaking = s->tls_wants_write = false;
     watch(s);
+    if (s->ssl != NULL)
+        stream_tls_free(s);
     close(s->fd);
     s->fd = -1;
     buf_free(&s->in);

@@ -10,14 +10,18 @@
 #include "common/netaddr.h"
 #include "proxy/net/loop.h"
 
+struct ssl_st;
 struct stream;
 struct stream_ops {
     /* New bytes in `in`, or eof is set. */
     void (*readable)(void *owner);
     /* Bytes had had to wait, or were more than STREAM_HIGH, and now STREAM_LOW or fewer are unsent. */
     void (*drained)(void *owner);
-    /* It can't be used any more: err is an errno. Not called for eof. */
+    /* It can't be used any more: err is an errno, or EPROTO where TLS failed. Not called for eof. */
     void (*broken)(void *owner, int err);
+    /* The handshake that stream_start_tls() began has ended. why: NULL, or the reason of its failure, in plain words; then
+     * nothing more can be read or written. */
+    void (*secured)(void *owner, const char *why);
 };
 
 enum { STREAM_HIGH = 65536, STREAM_LOW = 16384 };
@@ -31,6 +35,10 @@ struct stream {
     struct buf in, out;
     struct list dirty;
     uint64_t bytes_in, bytes_out;
+    struct ssl_st *ssl; /* owned; NULL: in clear */
+    bool handshaking;
+    bool tls_wants_write; /* reading or the handshake waits for room to write */
+    struct list ready;    /* in the loop's list: TLS holds bytes that the socket will not tell of */
     bool reading; /* the owner wants bytes */
     bool eof;     /* the peer has ended its side */
     bool waiting; /* the socket takes no more for now */
@@ -42,6 +50,13 @@ struct stream {
 /* Takes the socket, which must not block. connecting: its connect() is under way. */
 void stream_open(struct stream *s, struct loop *loop, int fd, bool connecting, const struct stream_ops *ops,
                  void *owner);
+/* Begins TLS with this SSL object, which is taken over. What was written in clear must have left; what was read and not used is
+ * thrown away (RFC 3207 section 4.2). */
+void stream_start_tls(struct stream *s, struct ssl_st *ssl);
+/* Throws away what the peer has sent so far, also what still lies in the socket. */
+void stream_discard_input(struct stream *s);
+/* For the loop: reads on where TLS holds bytes. */
+void stream_read_held(struct stream *s);
 /* Starts or stops reading. */
 void stream_read(struct stream *s, bool on);
 /* Where to append what is to be written; stream_wrote() must follow. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "proxy/net/tls.h"
 #include "proxy/worker.h"
 
 enum { LINGER_WAIT = 2 * USEC_PER_SEC, LINGER_BYTES = 65536, INPUT_MAX = 65536, DATA_STALL = 1024 };
@@ -16,7 +17,10 @@ static void on_readable(void *owner);
 static void on_drained(void *owner);
 static void on_broken(void *owner, int err);
 static void on_timer(struct timer *t);
-static const struct stream_ops stream_ops = { .readable = on_readable, .drained = on_drained, .broken = on_broken };
+static void on_secured(void *owner, const char *why);
+static const struct stream_ops stream_ops = {
+    .readable = on_readable, .drained = on_drained, .broken = on_broken, .secured = on_secured
+};
 
 static enum close_reason reason_of(enum smtp_close reason)
 {
@@ -82,6 +86,49 @@ static void say_greeting(struct client *c)
     write_line(c, line);
     struct smtp_reply reply = smtp_reply_read(span_str(line));
     trace_reply(c->trace, SIDE_CLIENT, 0, &reply, c->loop->mono - c->totals.opened);
+}
+
+static void start_tls(struct client *c, struct ssl_st *ssl)
+{
+    c->phase = CLIENT_TLS;
+    c->tls_began = c->loop->mono;
+    set_timer(c, WAIT_OTHER, c->set->timeouts.greeting);
+    stream_start_tls(&c->stream, ssl);
+}
+
+void client_begin(struct client *c)
+{
+    if (c->set->server.tls != SERVER_TLS_IMPLICIT) {
+        c->ops->opened(c->owner);
+        return;
+    }
+    struct ssl_st *ssl = tls_server_ssl(c->set->tls_server);
+    if (ssl != NULL)
+        start_tls(c, ssl);
+    else
+        client_kill(c, CLOSE_TLS);
+}
+
+/* The input behind the command is still with the engine: the handshake begins when it has come to rest. */
+void client_starttls(struct client *c, smtp_slot slot)
+{
+    c->ssl_next = tls_server_ssl(c->set->tls_server);
+    smtp_server_own(&c->smtp, slot, c->ssl_next != NULL ? SMTP_OWN_TLS_READY : SMTP_OWN_TLS_UNAVAILABLE);
+}
+
+/* T7: what was sent in clear behind STARTTLS is thrown away before the 220 leaves. True: not to be read on in clear. */
+static bool begin_starttls(struct client *c)
+{
+    if (c->ssl_next == NULL || c->smtp.state == SMTP_SERVER_CLOSED)
+        return false;
+    if (stream_unsent(&c->stream) > 0) /* else the 220 has left, and a ClientHello may be there */
+        stream_discard_input(&c->stream);
+    if (stream_push(&c->stream) && stream_unsent(&c->stream) == 0) {
+        struct ssl_st *ssl = c->ssl_next;
+        c->ssl_next = NULL;
+        start_tls(c, ssl);
+    }
+    return true;
 }
 
 void client_greet(struct client *c)
@@ -156,6 +203,10 @@ void client_bye(struct client *c, const struct smtp_reply *reply, enum close_rea
 {
     if (c->phase >= CLIENT_LINGER)
         return;
+    if (c->phase == CLIENT_TLS) { /* no word can be said in a handshake */
+        client_kill(c, reason);
+        return;
+    }
     if (c->phase != CLIENT_OPEN) {
         client_refuse(c, reply, reason);
         return;
@@ -177,7 +228,11 @@ void client_kill(struct client *c, enum close_reason reason)
     finish(c);
 }
 
-void client_free(struct client *c) { smtp_server_free(&c->smtp); }
+void client_free(struct client *c)
+{
+    tls_ssl_free(&c->ssl_next);
+    smtp_server_free(&c->smtp);
+}
 
 void client_log_command(struct client *c, unsigned txn, const char *verb_name, struct span line)
 {
@@ -275,6 +330,8 @@ static enum smtp_server_want work(struct client *c, bool *held)
             break;
         if (used > 0)
             buf_consume(&c->stream.in, used);
+        if (begin_starttls(c))
+            break;
         if (want != SMTP_WANT_STEP)
             break;
     }
@@ -286,6 +343,10 @@ static void settle(struct client *c, enum smtp_server_want want, bool held)
 {
     if (want == SMTP_WANT_CLOSE || c->smtp.state == SMTP_SERVER_CLOSED) {
         leave(c, reason_of(c->smtp.close_reason));
+        return;
+    }
+    if (c->ssl_next != NULL) { /* the 220 has not left yet: on_drained() goes on */
+        arm_command(c);
         return;
     }
     if (c->stream.eof && want == SMTP_WANT_INPUT && !held && !c->paused && stream_unsent(&c->stream) <= STREAM_HIGH) {
@@ -312,7 +373,7 @@ void client_run(struct client *c)
     c->running = true;
     do {
         c->again = false;
-        if (c->phase != CLIENT_OPEN)
+        if (c->phase != CLIENT_OPEN || begin_starttls(c))
             break;
         bool held;
         enum smtp_server_want want = work(c, &held);
@@ -368,6 +429,7 @@ static void on_readable(void *owner)
     case CLIENT_LINGER:
         throw_away(c);
         break;
+    case CLIENT_TLS:
     case CLIENT_GONE:
         break;
     }
@@ -406,6 +468,9 @@ static void on_timer(struct timer *t)
     case CLIENT_OPEN:
         client_bye(c, smtp_reply_own(SMTP_OWN_IDLE), CLOSE_TIMEOUT);
         break;
+    case CLIENT_TLS:
+        client_kill(c, CLOSE_TIMEOUT);
+        break;
     case CLIENT_LINGER:
         finish(c);
         break;
@@ -413,4 +478,31 @@ static void on_timer(struct timer *t)
     case CLIENT_GONE:
         break;
     }
+}
+
+/* G5: a handshake that fails is not answered in words. */
+static void on_secured(void *owner, const char *why)
+{
+    struct client *c = owner;
+    if (c->phase != CLIENT_TLS)
+        return;
+    if (why != NULL) {
+        trace_error(c->trace, SIDE_CLIENT, 0, ERR_TLS_HANDSHAKE, NULL, NULL, why[0] != '\0' ? why : NULL);
+        client_kill(c, CLOSE_TLS);
+        return;
+    }
+    struct tls_info info;
+    bool implicit = c->set->server.tls == SERVER_TLS_IMPLICIT;
+    tls_describe(c->stream.ssl, &info);
+    c->tls_version = info.version;
+    c->tls_cipher = info.cipher;
+    trace_starttls(c->trace, SIDE_CLIENT, &info, implicit, c->loop->mono - c->tls_began);
+    clear_timer(c);
+    smtp_server_secured(&c->smtp);
+    c->phase = implicit ? CLIENT_HELD : CLIENT_OPEN;
+    if (implicit) {
+        c->ops->opened(c->owner);
+        return;
+    }
+    client_run(c);
 }

@@ -1,7 +1,8 @@
 /* The client leg: a stream and the server engine, with greeting, deadlines, the log's brake, lingering close, and the
  * records of this leg. What the commands mean is the backend's: the relay, or the sink.
  *
- *   DELAY (greet_delay) --> OPEN --> LINGER (replied, FIN sent, input is thrown away) --> GONE
+ *   [TLS, implicit] --> HELD --> [DELAY, greet_delay] --> OPEN --> LINGER (FIN sent, input is thrown away) --> GONE
+ *                                                    OPEN <--> TLS, after STARTTLS
  *   Backends get `gone` once, when the dialogue is over (before LINGER); `closed` when the connection is. */
 #ifndef PROXY_RELAY_CLIENT_H
 #define PROXY_RELAY_CLIENT_H
@@ -11,9 +12,11 @@
 #include "proxy/relay/trace.h"
 #include "proxy/settings.h"
 
-enum client_phase { CLIENT_HELD, CLIENT_DELAY, CLIENT_OPEN, CLIENT_LINGER, CLIENT_GONE };
+enum client_phase { CLIENT_HELD, CLIENT_TLS, CLIENT_DELAY, CLIENT_OPEN, CLIENT_LINGER, CLIENT_GONE };
 
 struct client_ops {
+    /* The client can be greeted: at once, or after the handshake of implicit TLS. */
+    void (*opened)(void *owner);
     /* The dialogue is over; no reply can be given any more. */
     void (*gone)(void *owner, enum close_reason reason);
     /* The socket is closed, the close record written; the owner may go. */
@@ -37,6 +40,9 @@ struct client {
     unsigned wait_mark;                                                       /* lines that had ended when it was set */
     usec_t data_began; /* the window in which a body must bring 1 KiB, and bytes_in at its begin */
     uint64_t data_mark;
+    struct ssl_st *ssl_next;              /* the handshake that begins when the 220 to STARTTLS has left; owned */
+    const char *tls_version, *tls_cipher; /* static text; NULL: in clear */
+    usec_t tls_began;
     bool paused;         /* the backend's far side is congested */
     bool running, again; /* client_run() is under way, was asked for once more */
     bool lost;           /* the peer is known to be gone: replies reach nobody */
@@ -48,6 +54,10 @@ struct client {
 void client_open(struct client *c, struct loop *loop, int fd, struct trace *trace, const struct trace_peer *peer,
                  const struct listener_settings *set, const struct smtp_server_config *config,
                  const struct smtp_server_ops *smtp_ops, const struct client_ops *ops, void *owner);
+/* Begins: TLS first where it is implicit; then ops->opened. */
+void client_begin(struct client *c);
+/* For smtp_server_ops.starttls. */
+void client_starttls(struct client *c, smtp_slot slot);
 /* 220, after greet_delay. */
 void client_greet(struct client *c);
 /* A 4xx or 5xx in place of the greeting, then close. */

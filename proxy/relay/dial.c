@@ -24,6 +24,7 @@ struct dial {
     struct netaddr addr[BALANCE_ADDRESSES];
     size_t addrs, next_addr; /* of the server at order[pos] */
     size_t pos, servers;     /* of order[] */
+    bool clear, in_clear;    /* without TLS, for it has failed: the next attempt, this one */
     usec_t full_since;       /* its backlog */
     unsigned attempts, skipped_busy;
     bool ended;
@@ -101,19 +102,37 @@ static void on_ready(void *owner, const struct smtp_reply *ehlo)
     d->ops->done(d->owner, u, d->order[d->pos], ehlo, d->attempts);
 }
 
-static const char *stage_of(const struct dial *d)
+static const char *stage_of(const struct dial *d, enum record_error err)
 {
     if (!d->u->connected)
         return "connect";
+    if (err == ERR_TLS_HANDSHAKE || err == ERR_UPSTREAM_NO_TLS || err == ERR_UPSTREAM_TLS_RESIDUE)
+        return "starttls";
     return d->u->totals.commands == 0 ? "greeting" : "ehlo";
+}
+
+/* T10: opportunistic TLS that fails is logged, and the same server tried without. */
+static bool go_on_in_clear(struct dial *d, const struct upstream *u, const struct upstream_loss *loss)
+{
+    bool by_tls = loss->err == ERR_TLS_HANDSHAKE || (loss->err == ERR_UPSTREAM_LOST && u->asked_tls);
+    if (d->set->tls != UPSTREAM_TLS_OPPORTUNISTIC || d->in_clear || !by_tls)
+        return false;
+    trace_error(d->trace, SIDE_UPSTREAM, 0, loss->err, "starttls", server_now(d)->text, loss->why);
+    d->clear = true;
+    d->next_addr--;
+    next(d);
+    return true;
 }
 
 static void on_lost(void *owner, const struct upstream_loss *loss)
 {
     struct dial *d = owner;
     char text[512] = "";
-    const char *stage = stage_of(d);
+    const char *stage = stage_of(d, loss->err);
+    struct upstream *u = d->u;
     d->u = NULL;
+    if (go_on_in_clear(d, u, loss))
+        return;
     if (loss->reply != NULL) {
         struct span line = span_head(loss->reply->wire, sizeof(text) - 1);
         const char *cr = memchr(line.p, '\r', line.n);
@@ -122,6 +141,8 @@ static void on_lost(void *owner, const struct upstream_loss *loss)
             free(d->greeting);
             d->greeting = strndup(loss->reply->wire.p, loss->reply->wire.n);
         }
+    } else if (loss->why != NULL) {
+        strncpy(text, loss->why, sizeof(text) - 1);
     } else if (loss->sys != 0) {
         strncpy(text, strerror(loss->sys), sizeof(text) - 1);
     }
@@ -209,6 +230,7 @@ static bool wait_for_backlog(struct dial *d)
         return false;
     d->attempts--;
     d->next_addr--;
+    d->clear = d->in_clear;
     loop_timer(&d->w->loop, &d->soon, BACKLOG_WAIT);
     return true;
 }
@@ -217,8 +239,10 @@ static void attempt(struct dial *d)
 {
     const struct upstream_server *server = server_now(d);
     d->attempts++;
-    d->u = upstream_open(&d->w->loop, d->trace, d->set, server->text, &server->at, &d->addr[d->next_addr++],
+    d->u = upstream_open(&d->w->loop, d->trace, d->set, server->text, &server->at, &d->addr[d->next_addr++], d->clear,
                          &attempt_ops, d);
+    d->in_clear = d->clear;
+    d->clear = false;
     if (d->u == NULL && errno == EAGAIN && server->at.kind == ENDPOINT_UNIX && wait_for_backlog(d))
         return;
     if (d->u == NULL) {
@@ -258,12 +282,18 @@ static void on_soon(struct timer *t)
         next(d);
 }
 
+static void note_late(struct dial *d)
+{
+    enum record_error err = d->u->connected ? ERR_UPSTREAM_TIMEOUT : ERR_UPSTREAM_CONNECT;
+    const char *stage = stage_of(d, d->u->stream.handshaking ? ERR_TLS_HANDSHAKE : err);
+    note_failure(d, err, stage, "not ready within upstream.timeouts.prepare");
+}
+
 static void on_deadline(struct timer *t)
 {
     struct dial *d = CONTAINER_OF(t, struct dial, deadline);
     if (d->u != NULL)
-        note_failure(d, d->u->connected ? ERR_UPSTREAM_TIMEOUT : ERR_UPSTREAM_CONNECT, stage_of(d),
-                     "not ready within upstream.timeouts.prepare");
+        note_late(d);
     else if (d->pos < d->servers && d->next_addr < d->addrs)
         note_failure(d, ERR_UPSTREAM_CONNECT, "connect", strerror(EAGAIN));
     else if (d->query != NULL)

@@ -8,7 +8,7 @@
 smtp_cap_set offer_built_in(void)
 {
     return SMTP_CAP_BIT(PIPELINING) | SMTP_CAP_BIT(SIZE) | SMTP_CAP_BIT(8BITMIME) | SMTP_CAP_BIT(SMTPUTF8) |
-           SMTP_CAP_BIT(DSN) | SMTP_CAP_BIT(ETRN) | SMTP_CAP_BIT(LIMITS) | SMTP_CAP_BIT(ENHANCEDSTATUSCODES);
+           SMTP_CAP_BIT(DSN) | SMTP_CAP_BIT(ETRN) | SMTP_CAP_BIT(LIMITS) | SMTP_CAP_BIT(STARTTLS) | SMTP_CAP_BIT(ENHANCEDSTATUSCODES);
 }
 
 struct offer *offer_ref(struct offer *o)
@@ -24,7 +24,8 @@ void offer_unref(struct offer **op)
     if (o == NULL || --o->refs > 0)
         return;
     free((void *)(uintptr_t)o->key.p);
-    free(o->lines);
+    free(o->view[0].lines);
+    free(o->view[1].lines);
     free(o);
 }
 
@@ -55,10 +56,11 @@ static smtp_cap_set disabled_caps(const struct server_settings *server)
     return set;
 }
 
-static void set_rules(struct smtp_offer_rules *rules, const struct listener_settings *ls)
+static void set_rules(struct smtp_offer_rules *rules, const struct listener_settings *ls, bool secured)
 {
+    bool starttls = ls->server.tls == SERVER_TLS_STARTTLS && !secured;
     *rules = (struct smtp_offer_rules){
-        .forbidden = ~offer_built_in() | disabled_caps(&ls->server),
+        .forbidden = ~offer_built_in() | disabled_caps(&ls->server) | (starttls ? 0 : SMTP_CAP_BIT(STARTTLS)),
         .hidden = ls->server.hide_extensions,
         .max_message_size = ls->server.max_message_size,
         .max_recipients = ls->limits.max_recipients,
@@ -75,7 +77,7 @@ static void print_line(void *arg, struct span text)
 }
 
 /* Turns the last line's "250-" into "250 ". */
-static void print_lines(struct offer *o)
+static void print_lines(struct offer_view *o)
 {
     struct buf out;
     buf_init(&out, NULL);
@@ -111,9 +113,12 @@ static struct offer *offer_new(const struct listener_settings *ls, const struct 
         if (i > 0)
             smtp_caps_parse_line(&o->upstream, line);
     }
-    set_rules(&o->rules, ls);
-    smtp_caps_offer(&o->caps, &o->upstream, &o->rules);
-    print_lines(o);
+    for (int secured = 0; secured <= 1; secured++) {
+        struct offer_view *view = &o->view[secured];
+        set_rules(&view->rules, ls, secured);
+        smtp_caps_offer(&view->caps, &o->upstream, &view->rules);
+        print_lines(view);
+    }
     return o;
 }
 

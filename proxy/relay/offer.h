@@ -12,10 +12,13 @@ struct offer {
     unsigned refs;
     struct span key;                    /* the upstream's reply without its first line; owned */
     const struct listener_settings *of; /* compared as an address only */
-    struct smtp_caps upstream, caps;    /* what it has; what we offer */
-    struct smtp_offer_rules rules;
-    char *lines; /* "250-PIPELINING\r\n250 SIZE\r\n": behind the first line of our reply; owned */
-    size_t lines_len;
+    struct smtp_caps upstream;          /* what it has */
+    struct offer_view {
+        struct smtp_caps caps; /* what we offer */
+        struct smtp_offer_rules rules;
+        char *lines; /* "250-PIPELINING\r\n250 SIZE\r\n": behind the first line of our reply; owned */
+        size_t lines_len;
+    } view[2]; /* to clients in clear, and in TLS */
 };
 
 enum { OFFER_CACHE = 8 };

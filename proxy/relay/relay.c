@@ -11,6 +11,7 @@
 #include "proxy/relay/relay_impl.h"
 
 static void relay_helo(void *owner, smtp_slot slot, enum smtp_verb verb, struct span domain);
+static void relay_starttls(void *owner, smtp_slot slot);
 static unsigned relay_command(void *owner, enum smtp_verb verb, const char *verb_name, struct span line);
 static void relay_sent(void *owner, enum smtp_verb verb, unsigned tag, const struct smtp_reply *reply, usec_t since);
 
@@ -24,13 +25,17 @@ static const struct smtp_server_ops server_ops = {
     .end = relay_end,
     .abandon = relay_abandon,
     .pass = relay_pass,
+    .starttls = relay_starttls,
     .command = relay_command,
     .sent = relay_sent,
 };
 
 static void on_client_gone(void *owner, enum close_reason reason);
 static void on_client_closed(void *owner);
-static const struct client_ops client_ops = { .gone = on_client_gone, .closed = on_client_closed };
+static void on_client_opened(void *owner);
+static const struct client_ops client_ops = {
+    .opened = on_client_opened, .gone = on_client_gone, .closed = on_client_closed
+};
 
 static void on_dialled(void *owner, struct upstream *u, size_t server, const struct smtp_reply *ehlo,
                        unsigned attempts);
@@ -89,6 +94,8 @@ void session_dial(struct session *s, enum dial_purpose purpose, size_t skip)
     s->dial = dial_start(s->w, &s->trace, &s->set->upstream, skip, &dial_ops, s);
 }
 
+const struct offer_view *relay_offer(const struct session *s) { return &s->offer->view[s->client.smtp.secured]; }
+
 static void print_keyword(void *arg, struct span text)
 {
     struct buf *out = arg;
@@ -136,7 +143,8 @@ static void trace_caps(const struct session *s)
     struct span offered[CAPS_LINES_MAX], upstream[CAPS_LINES_MAX];
     struct withheld withheld = { .r = &r };
     buf_init(&shown, NULL);
-    smtp_caps_print(&s->offer->caps, s->offer->rules.hidden, print_keyword, &shown);
+    const struct offer_view *view = relay_offer(s);
+    smtp_caps_print(&view->caps, view->rules.hidden, print_keyword, &shown);
     record_begin(&r, TNX_CAPS, s->w->loop.real);
     record_str(&r, KEY_COMPONENT, s->trace.component);
     record_cstr(&r, KEY_CID, s->trace.cid);
@@ -144,7 +152,7 @@ static void trace_caps(const struct session *s)
     record_strs(&r, KEY_OFFERED, offered, split_lines(buf_span(&shown), offered));
     record_strs(&r, KEY_UPSTREAM, upstream, split_lines(span_str(s->offer->upstream.raw), upstream));
     record_open_list(&r, KEY_WITHHELD);
-    smtp_caps_withheld(&s->offer->upstream, &s->offer->caps, &s->offer->rules, add_withheld, &withheld);
+    smtp_caps_withheld(&s->offer->upstream, &view->caps, &view->rules, add_withheld, &withheld);
     record_close_list(&r);
     record_cstr(&r, KEY_MSG, "Extensions offered to the client");
     trace_emit(&s->trace, &r);
@@ -168,7 +176,7 @@ static void on_dialled(void *owner, struct upstream *u, size_t server, const str
     s->dial = NULL;
     s->dial_took = s->w->loop.mono - s->dial_began;
     learn_offer(s, ehlo);
-    bool lacks = (s->needs & ~s->offer->caps.set) != 0;
+    bool lacks = (s->needs & ~relay_offer(s)->caps.set) != 0;
     if (s->purpose == DIAL_MAIL && lacks && !s->lacked && s->set->upstream.servers > 1) {
         s->lacked = true;
         upstream_quit(&u);
@@ -231,14 +239,15 @@ void relay_answer_helo(struct session *s)
     s->helo_open = false;
     struct buf text;
     buf_init(&text, &s->w->loop.pool);
-    bool keywords = s->helo_verb != SMTP_VERB_HELO && s->offer->lines_len > 0;
+    const struct offer_view *view = relay_offer(s);
+    bool keywords = s->helo_verb != SMTP_VERB_HELO && view->lines_len > 0;
     buf_append(&text, keywords ? "250-" : "250 ", 4);
     print_helo_text(s, &text);
     buf_append(&text, "\r\n", 2);
     if (keywords)
-        buf_append(&text, s->offer->lines, s->offer->lines_len);
+        buf_append(&text, view->lines, view->lines_len);
     struct smtp_reply reply = smtp_reply_read(buf_span(&text));
-    smtp_server_offer(&s->client.smtp, &s->offer->caps);
+    smtp_server_offer(&s->client.smtp, &view->caps);
     smtp_server_reply(&s->client.smtp, s->helo_slot, &reply);
     buf_free(&text);
     client_run(&s->client);
@@ -249,7 +258,8 @@ static void relay_helo(void *owner, smtp_slot slot, enum smtp_verb verb, struct 
     struct session *s = owner;
     free(s->helo);
     s->helo = strndup(domain.p, domain.n);
-    s->protocol = verb == SMTP_VERB_HELO ? "SMTP" : "ESMTP";
+    const char *extended = s->client.smtp.secured ? "ESMTPS" : "ESMTP";
+    s->protocol = verb == SMTP_VERB_HELO ? "SMTP" : extended;
     s->helo_open = true;
     s->helo_slot = slot;
     s->helo_verb = verb;
@@ -296,6 +306,21 @@ static void on_client_closed(void *owner)
     session_check_end(s);
 }
 
+static void on_client_opened(void *owner)
+{
+    struct session *s = owner;
+    if (s->set->upstream.connect == CONNECT_CONNECTION)
+        session_dial(s, DIAL_GREETING, s->set->upstream.servers);
+    else
+        client_greet(&s->client);
+}
+
+static void relay_starttls(void *owner, smtp_slot slot)
+{
+    struct session *s = owner;
+    client_starttls(&s->client, slot);
+}
+
 static void on_reverse(void *arg, const struct dns_answer *answer)
 {
     struct session *s = arg;
@@ -331,6 +356,7 @@ static void make_config(struct smtp_server_config *c, const struct settings *set
         .max_recipients = ls->limits.max_recipients,
         .max_received = ls->limits.max_received,
         .max_message_size = ls->server.max_message_size,
+        .require_tls = ls->server.require_tls,
         .headers = &settings->log.headers,
     };
 }
@@ -380,10 +406,7 @@ static void session_accept(struct worker *w, const struct accepted *a)
         client_refuse(&s->client, smtp_reply_own(id), CLOSE_LIMIT);
         return;
     }
-    if (s->set->upstream.connect == CONNECT_CONNECTION)
-        session_dial(s, DIAL_GREETING, s->set->upstream.servers);
-    else
-        client_greet(&s->client);
+    client_begin(&s->client);
 }
 
 static void session_shutdown(struct list *node)

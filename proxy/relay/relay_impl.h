@@ -74,6 +74,8 @@ struct session {
 void session_check_end(struct session *s);
 void session_dial(struct session *s, enum dial_purpose purpose, size_t skip);
 void relay_answer_helo(struct session *s);
+/* What is offered to this client as things stand. */
+const struct offer_view *relay_offer(const struct session *s);
 void relay_reserve(struct session *s, long octets);
 
 /* relay_txn.c */

@@ -48,6 +48,8 @@ static void describe_session(const struct session *s, struct txn_session *out)
         .helo = span_str(s->helo),
         .listener = span_str(s->set->name),
         .protocol = s->protocol,
+        .tls_version = s->client.tls_version,
+        .tls_cipher = s->client.tls_cipher,
     };
 }
 
@@ -126,7 +128,7 @@ struct smtp_step *relay_fit_mail(const struct session *s, struct smtp_step *step
 /* What this command uses of the offer that the client saw is missing at the upstream that the session has now. */
 static bool upstream_lacks(const struct session *s, smtp_cap_set needs)
 {
-    return s->up != NULL && (needs & ~s->offer->caps.set) != 0;
+    return s->up != NULL && (needs & ~relay_offer(s)->caps.set) != 0;
 }
 
 static void envelope_line(struct buf *out, const char *verb, const struct smtp_envelope_command *cmd, const char *drop)
@@ -144,6 +146,8 @@ void relay_note_upstream(struct session *s)
     struct txn_upstream up = { .server = span_str(u->server),
                                .host = span_str(netaddr_print_ip(&u->peer.remote, host)),
                                .port = u->peer.remote.port,
+                               .tls_version = u->tls_version,
+                               .tls_cipher = u->tls_cipher,
                                .identity = "none",
                                .reused = u->txns > 0,
                                .attempts = s->attempts };
@@ -256,6 +260,8 @@ static void print_received(struct session *s, struct buf *out)
         .helo = span_str(s->helo),
         .name = span_str(s->hostname),
         .client = s->peer,
+        .tls_version = s->client.tls_version,
+        .tls_cipher = s->client.tls_cipher,
         .hostname = s->set->server.hostname,
         .protocol = s->protocol,
         .id = tid,

@@ -234,6 +234,7 @@ static void on_reply(void *owner, const struct smtp_step *step, const struct smt
     case SMTP_STEP_GREETING:
     case SMTP_STEP_EHLO:
     case SMTP_STEP_HELO:
+    case SMTP_STEP_STARTTLS:
     case SMTP_STEP_QUIT:
         break;
     }

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "proxy/net/tls.h"
+
 bool trace_wants(const struct trace *t, enum level level) { return !t->quiet && logger_wants(t->log, level); }
 
 void trace_emit(const struct trace *t, const struct record *r)
@@ -132,6 +134,67 @@ void trace_data(const struct trace *t, enum side side, unsigned txn, uint64_t by
     record_ms(&r, KEY_MS, took);
     snprintf(text, sizeof(text), "C: <%llu bytes of DATA>", (unsigned long long)bytes);
     record_cstr(&r, KEY_MSG, text);
+    logger_write(t->log, &r);
+}
+
+/* What the client asked for by name, where we have no certificate of that name too. */
+static void trace_sni(const struct trace *t, const struct tls_info *info)
+{
+    if (info->servername[0] == '\0' || !trace_wants(t, LEVEL_DEBUG))
+        return;
+    struct record r;
+    struct head h;
+    begin(t, &r, &h, TNX_SNI, SIDE_NONE, 0, NULL);
+    record_cstr(&r, KEY_SERVERNAME, info->servername);
+    record_bool(&r, KEY_MATCHED, info->matched);
+    struct span msg[] = { SPAN_LIT("SNI "), span_str(info->servername),
+                          info->matched ? SPAN_LIT("") : SPAN_LIT(": no certificate, the default is used") };
+    record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
+    logger_write(t->log, &r);
+}
+
+/* Our client's certificate where it verified; the upstream's whether it did or not. */
+static void put_peer(struct record *r, enum side side, const struct tls_info *info)
+{
+    if (side == SIDE_CLIENT) {
+        if (info->verified && info->subject[0] != '\0')
+            record_cstr(r, KEY_CLIENT_CERT, info->subject);
+        return;
+    }
+    record_bool(r, KEY_VERIFIED, info->verified);
+    record_open(r, KEY_PEER);
+    if (info->subject[0] != '\0')
+        record_cstr(r, KEY_SUBJECT, info->subject);
+    if (info->issuer[0] != '\0')
+        record_cstr(r, KEY_ISSUER, info->issuer);
+    if (info->not_after[0] != '\0')
+        record_cstr(r, KEY_NOT_AFTER, info->not_after);
+    if (info->verify_error[0] != '\0')
+        record_cstr(r, KEY_ERR, info->verify_error);
+    record_close(r);
+}
+
+void trace_starttls(const struct trace *t, enum side side, const struct tls_info *info, bool implicit, usec_t took)
+{
+    if (side == SIDE_CLIENT)
+        trace_sni(t, info);
+    if (!trace_wants(t, LEVEL_INFO))
+        return;
+    struct record r;
+    struct head h;
+    begin(t, &r, &h, TNX_STARTTLS, side, 0, NULL);
+    record_cstr(&r, KEY_VERSION, info->version);
+    record_cstr(&r, KEY_CIPHER, info->cipher);
+    record_bool(&r, KEY_RESUMED, info->resumed);
+    if (side == SIDE_CLIENT && info->servername[0] != '\0')
+        record_cstr(&r, KEY_SERVERNAME, info->servername);
+    put_peer(&r, side, info);
+    if (implicit)
+        record_bool(&r, KEY_IMPLICIT, true);
+    record_ms(&r, KEY_MS, took);
+    struct span msg[] = { span_str(side_word(side)), SPAN_LIT(" speaks "), span_str(info->version), SPAN_LIT(" with "),
+                          span_str(info->cipher) };
+    record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
     logger_write(t->log, &r);
 }
 

@@ -45,6 +45,9 @@ void trace_error(const struct trace *t, enum side side, unsigned txn, enum recor
                  const char *host, const char *detail);
 /* The same for a system call: the code is the errno's name. */
 void trace_errno(const struct trace *t, enum side side, unsigned txn, int err, const char *stage, const char *host);
+struct tls_info;
+/* A handshake that succeeded; info is of the side's peer. */
+void trace_starttls(const struct trace *t, enum side side, const struct tls_info *info, bool implicit, usec_t took);
 /* Writes a record that somebody else has made. */
 void trace_emit(const struct trace *t, const struct record *r);
 

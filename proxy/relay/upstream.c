@@ -8,17 +8,23 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "proxy/net/tls.h"
 
 enum { QUIT_WAIT = 2 * USEC_PER_SEC };
 
 static void on_readable(void *owner);
 static void on_drained(void *owner);
 static void on_broken(void *owner, int err);
-static const struct stream_ops stream_ops = { .readable = on_readable, .drained = on_drained, .broken = on_broken };
+static void on_secured(void *owner, const char *why);
+static const struct stream_ops stream_ops = {
+    .readable = on_readable, .drained = on_drained, .broken = on_broken, .secured = on_secured
+};
 
 static void on_command(void *owner, const struct smtp_step *step);
 static void on_said(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
@@ -89,6 +95,7 @@ static usec_t step_timeout(const struct upstream *u, const struct smtp_step *ste
         return QUIT_WAIT;
     case SMTP_STEP_EHLO:
     case SMTP_STEP_HELO:
+    case SMTP_STEP_STARTTLS:
     case SMTP_STEP_MAIL:
     case SMTP_STEP_RCPT:
     case SMTP_STEP_RSET:
@@ -106,6 +113,8 @@ static void arm(struct upstream *u)
     const struct smtp_step *step = smtp_client_waiting(&u->smtp);
     if (u->quitting) {
         loop_timer(u->loop, &u->timer, QUIT_WAIT);
+    } else if (u->stream.handshaking) {
+        loop_timer(u->loop, &u->timer, u->set->timeouts.connect);
     } else if (step != NULL) {
         loop_timer(u->loop, &u->timer, step_timeout(u, step));
     } else if (upstream_in_body(u) && stream_unsent(&u->stream) > 0) {
@@ -155,6 +164,8 @@ static void on_timer(struct timer *t)
     }
     struct upstream_loss loss = { .err = u->connected ? ERR_UPSTREAM_TIMEOUT : ERR_UPSTREAM_CONNECT,
                                   .sys = u->connected ? 0 : ETIMEDOUT };
+    if (u->connected && u->stream.handshaking)
+        loss = (struct upstream_loss){ .err = ERR_TLS_HANDSHAKE, .why = "the handshake did not end in time" };
     lose(u, &loss, CLOSE_TIMEOUT);
 }
 
@@ -162,6 +173,7 @@ static void on_command(void *owner, const struct smtp_step *step)
 {
     struct upstream *u = owner;
     u->totals.commands++;
+    u->asked_tls |= step->kind == SMTP_STEP_STARTTLS;
     if (!trace_wants(u->trace, LEVEL_DEBUG))
         return;
     struct span line = span_of(step->text, step->len);
@@ -178,13 +190,29 @@ static void on_said(void *owner, const struct smtp_step *step, const struct smtp
     trace_reply(u->trace, SIDE_UPSTREAM, step ? step->tag.txn : 0, reply, step ? u->loop->mono - step->since : 0);
 }
 
+/* T10: that the mail goes in clear is logged. */
+static void note_refused_tls(const struct upstream *u, const struct smtp_reply *reply)
+{
+    char text[256];
+    size_t pos = 0;
+    struct span line;
+    if (reply->code == 220 || !smtp_reply_line(reply, &pos, true, &line))
+        return;
+    snprintf(text, sizeof(text), "%.*s", SPAN_ARG(span_head(line, sizeof(text) - 1)));
+    trace_error(u->trace, SIDE_UPSTREAM, 0, ERR_UPSTREAM_NO_TLS, "starttls", u->server, text);
+}
+
 static void on_reply(void *owner, const struct smtp_step *step, const struct smtp_reply *reply)
 {
     struct upstream *u = owner;
     if (step->kind == SMTP_STEP_GREETING)
         return;
+    if (step->kind == SMTP_STEP_STARTTLS) {
+        note_refused_tls(u, reply);
+        return;
+    }
     if (step->kind == SMTP_STEP_EHLO || step->kind == SMTP_STEP_HELO) {
-        if (!smtp_reply_is(reply, 2))
+        if (u->smtp.state != SMTP_CLIENT_READY)
             return;
         u->ready = true;
         u->ready_at = u->loop->mono;
@@ -208,10 +236,9 @@ static void on_early(void *owner, const struct smtp_reply *reply)
 static void on_fault(void *owner, enum smtp_client_fault fault, const struct smtp_reply *reply)
 {
     static const enum record_error words[] = {
-        [SMTP_CLIENT_BAD_GREETING] = ERR_UPSTREAM_GREETING,
-        [SMTP_CLIENT_BAD_EHLO] = ERR_UPSTREAM_EHLO,
-        [SMTP_CLIENT_BAD_REPLY] = ERR_UPSTREAM_REPLY,
-        [SMTP_CLIENT_UNSOLICITED] = ERR_UPSTREAM_UNSOLICITED,
+        [SMTP_CLIENT_BAD_GREETING] = ERR_UPSTREAM_GREETING, [SMTP_CLIENT_BAD_EHLO] = ERR_UPSTREAM_EHLO,
+        [SMTP_CLIENT_BAD_REPLY] = ERR_UPSTREAM_REPLY,       [SMTP_CLIENT_UNSOLICITED] = ERR_UPSTREAM_UNSOLICITED,
+        [SMTP_CLIENT_NO_TLS] = ERR_UPSTREAM_NO_TLS,         [SMTP_CLIENT_TLS_RESIDUE] = ERR_UPSTREAM_TLS_RESIDUE,
     };
     struct upstream *u = owner;
     struct upstream_loss loss = { .err = words[fault], .reply = reply };
@@ -226,6 +253,54 @@ static void lose_at_eof(struct upstream *u)
     }
     struct upstream_loss loss = { .err = ERR_UPSTREAM_LOST };
     lose(u, &loss, CLOSE_GONE);
+}
+
+static struct ssl_st *new_ssl(const struct upstream *u)
+{
+    char ip[NETADDR_STRLEN];
+    const char *name = "";
+    if (u->at->kind == ENDPOINT_NAME)
+        name = u->at->host;
+    else if (u->at->kind == ENDPOINT_IP)
+        name = netaddr_print_ip(&u->peer.remote, ip);
+    return tls_client_ssl(u->set->tls_client, u->server, name);
+}
+
+static void start_tls(struct upstream *u)
+{
+    struct ssl_st *ssl = new_ssl(u);
+    u->tls_began = u->loop->mono;
+    if (ssl == NULL) {
+        struct upstream_loss loss = { .err = ERR_TLS_HANDSHAKE, .why = "no TLS session can be made" };
+        lose(u, &loss, CLOSE_TLS);
+        return;
+    }
+    stream_start_tls(&u->stream, ssl);
+    arm(u);
+}
+
+static void on_secured(void *owner, const char *why)
+{
+    struct upstream *u = owner;
+    struct tls_info info;
+    if (u->closed)
+        return;
+    if (why != NULL) {
+        bool connected = u->connected || tls_has_begun(u->stream.ssl) || socket_is_connected(u->stream.fd);
+        if (connected)
+            note_connected(u);
+        struct upstream_loss loss = { .err = connected ? ERR_TLS_HANDSHAKE : ERR_UPSTREAM_CONNECT, .why = why };
+        lose(u, &loss, CLOSE_TLS);
+        return;
+    }
+    note_connected(u);
+    tls_describe(u->stream.ssl, &info);
+    u->tls_version = info.version;
+    u->tls_cipher = info.cipher;
+    trace_starttls(u->trace, SIDE_UPSTREAM, &info, u->implicit, u->loop->mono - u->tls_began);
+    smtp_client_secured(&u->smtp, stream_out(&u->stream), u->loop->mono);
+    stream_wrote(&u->stream);
+    arm(u);
 }
 
 /* Bytes that end no reply don't move the deadline. */
@@ -243,6 +318,10 @@ static void on_readable(void *owner)
     }
     if (u->closed)
         return;
+    if (u->smtp.state == SMTP_CLIENT_HANDSHAKE && !u->stream.eof) {
+        start_tls(u);
+        return;
+    }
     stream_wrote(&u->stream);
     if (moved || u->said != said || !timer_is_set(&u->timer))
         arm(u);
@@ -315,8 +394,22 @@ static int connect_socket(const struct endpoint *at, const struct netaddr *addr)
     return -1;
 }
 
+static enum smtp_client_tls tls_mode(enum upstream_tls tls, bool clear)
+{
+    switch (tls) {
+    case UPSTREAM_TLS_OPPORTUNISTIC:
+        return clear ? SMTP_CLIENT_TLS_NEVER : SMTP_CLIENT_TLS_IF_OFFERED;
+    case UPSTREAM_TLS_REQUIRED:
+        return SMTP_CLIENT_TLS_REQUIRED;
+    case UPSTREAM_TLS_NONE:
+    case UPSTREAM_TLS_IMPLICIT:
+        break;
+    }
+    return SMTP_CLIENT_TLS_NEVER;
+}
+
 struct upstream *upstream_open(struct loop *loop, const struct trace *trace, const struct upstream_settings *set,
-                               const char *server, const struct endpoint *at, const struct netaddr *addr,
+                               const char *server, const struct endpoint *at, const struct netaddr *addr, bool clear,
                                const struct upstream_ops *ops, void *owner)
 {
     int fd = connect_socket(at, addr);
@@ -325,17 +418,32 @@ struct upstream *upstream_open(struct loop *loop, const struct trace *trace, con
     struct upstream *u = malloc(sizeof(*u));
     if (u == NULL)
         abort();
-    *u = (struct upstream){ .loop = loop, .trace = trace, .set = set, .ops = ops, .owner = owner, .server = server };
+    *u = (struct upstream){
+        .loop = loop, .trace = trace, .set = set, .ops = ops, .owner = owner, .server = server, .at = at
+    };
     u->peer = (struct trace_peer){ .side = SIDE_UPSTREAM, .remote = *addr, .server = server };
     if (at->kind == ENDPOINT_UNIX)
         u->peer.remote = u->peer.local = (struct netaddr){ .family = NETADDR_UNIX };
     u->totals.opened = u->began = loop->mono;
     list_init(&u->closing.node);
     timer_init(&u->timer, on_timer);
-    stream_open(&u->stream, loop, fd, false, &stream_ops, u);
+    u->implicit = set->tls == UPSTREAM_TLS_IMPLICIT;
+    stream_open(&u->stream, loop, fd, u->implicit, &stream_ops, u);
     smtp_client_init(&u->smtp, set->hostname, &smtp_ops, u, &loop->pool, loop->mono);
+    u->smtp.tls = tls_mode(set->tls, clear);
     arm(u);
-    return u;
+    if (!u->implicit)
+        return u;
+    struct ssl_st *ssl = new_ssl(u);
+    if (ssl != NULL) {
+        u->tls_began = loop->mono;
+        stream_start_tls(&u->stream, ssl);
+        return u;
+    }
+    u->owner = NULL;
+    finish(u, CLOSE_TLS);
+    errno = ENOMEM;
+    return NULL;
 }
 
 void upstream_add(struct upstream *u, struct smtp_step *step)

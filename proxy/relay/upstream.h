@@ -17,6 +17,7 @@
 struct upstream_loss {
     enum record_error err;
     int sys;                        /* an errno where a system call said so; else 0 */
+    const char *why;                /* OpenSSL's reason where TLS failed; or NULL */
     const struct smtp_reply *reply; /* a greeting or EHLO that refused us, a 421 that nobody asked for; or NULL */
 };
 
@@ -43,12 +44,16 @@ struct upstream {
     const struct upstream_ops *ops;
     void *owner;        /* NULL: it is on its way out */
     const char *server; /* as configured */
+    const struct endpoint *at;
     struct stream stream;
     struct smtp_client smtp;
     struct timer timer;
     struct trace_peer peer;
     struct trace_totals totals;
-    bool connected, ready, quitting, closed;
+    bool connected, ready, quitting, closed, implicit;
+    bool asked_tls;                       /* STARTTLS was said */
+    const char *tls_version, *tls_cipher; /* static text; NULL: in clear */
+    usec_t tls_began;
     unsigned said;     /* replies that it gave */
     uint64_t progress; /* bytes written when the body's timer was set */
     usec_t ready_at, began;
@@ -58,9 +63,10 @@ struct upstream {
     void *freed_arg;
 };
 
-/* Connects. NULL: the connect() failed at once, errno says why. trace and set must outlive it. */
+/* Connects. NULL: the connect() failed at once, errno says why. trace, set and at must outlive it. clear: TLS has
+ * failed with this server where it is opportunistic, so none is tried. */
 struct upstream *upstream_open(struct loop *loop, const struct trace *trace, const struct upstream_settings *set,
-                               const char *server, const struct endpoint *at, const struct netaddr *addr,
+                               const char *server, const struct endpoint *at, const struct netaddr *addr, bool clear,
                                const struct upstream_ops *ops, void *owner);
 /* Gives a step, which is taken over. */
 void upstream_add(struct upstream *u, struct smtp_step *step);

@@ -19,7 +19,8 @@ struct run {
     size_t script_len, next;
     bool pipelining; /* as the server's EHLO reply said */
     unsigned serial, answered, sent, open, told;
-    bool dead, in_body;
+    bool dead, in_body, secured, offered; /* offered: STARTTLS, by the last EHLO */
+    enum smtp_client_tls tls;
     usec_t now, fed; /* fed: when the bytes under way came */
 };
 
@@ -31,7 +32,7 @@ static void require(bool ok)
 
 static bool is_handshake(enum smtp_step_kind kind)
 {
-    return kind == SMTP_STEP_GREETING || kind == SMTP_STEP_EHLO || kind == SMTP_STEP_HELO;
+    return kind == SMTP_STEP_GREETING || kind == SMTP_STEP_EHLO || kind == SMTP_STEP_HELO || kind == SMTP_STEP_STARTTLS;
 }
 
 static const char *const lines[] = { "MAIL FROM:<a@b>", "RCPT TO:<c@d>", "RSET", "NOOP", "DATA", "QUIT" };
@@ -60,6 +61,9 @@ static void on_command(void *owner, const struct smtp_step *step)
     require(!r->dead && !r->in_body && step->sent && step->since == r->now);
     require(r->open == 0 || (r->pipelining && !is_handshake(step->kind)));
     require(is_handshake(step->kind) || step->tag.slot == r->sent + 1);
+    if (step->kind == SMTP_STEP_STARTTLS)
+        require(!r->secured && r->offered && r->tls != SMTP_CLIENT_TLS_NEVER);
+    require(is_handshake(step->kind) || r->secured || r->tls != SMTP_CLIENT_TLS_REQUIRED);
     r->sent += !is_handshake(step->kind);
     r->open++;
     buf_append(&r->expected, step->text, step->len);
@@ -78,8 +82,11 @@ static void note_offer(struct run *r, const struct smtp_reply *reply)
 {
     struct span text;
     bool first = true;
-    for (size_t pos = 0; smtp_reply_line(reply, &pos, false, &text); first = false)
+    r->pipelining = r->offered = false;
+    for (size_t pos = 0; smtp_reply_line(reply, &pos, false, &text); first = false) {
         r->pipelining |= !first && span_eq_nocase(span_trim(text), SPAN_LIT("PIPELINING"));
+        r->offered |= !first && span_eq_nocase(span_trim(text), SPAN_LIT("STARTTLS"));
+    }
 }
 
 static void end_message(struct run *r)
@@ -126,7 +133,9 @@ static void on_fault(void *owner, enum smtp_client_fault fault, const struct smt
 {
     struct run *r = owner;
     require(!r->dead && r->c.state == SMTP_CLIENT_DEAD);
-    require(reply != NULL || fault == SMTP_CLIENT_BAD_REPLY || fault == SMTP_CLIENT_UNSOLICITED);
+    require(reply != NULL || fault == SMTP_CLIENT_BAD_REPLY || fault == SMTP_CLIENT_UNSOLICITED ||
+            fault == SMTP_CLIENT_TLS_RESIDUE);
+    require(fault != SMTP_CLIENT_NO_TLS || (r->tls == SMTP_CLIENT_TLS_REQUIRED && !r->secured));
     r->dead = true;
 }
 
@@ -168,13 +177,24 @@ static void take_back(struct run *r)
     smtp_steps_free(&steps);
 }
 
-static void run(const uint8_t *script, size_t script_len, struct span in, unsigned seed, bool end_late)
+/* The server has waited for our handshake. */
+static void secure(struct run *r)
 {
+    r->secured = true;
+    r->now++;
+    smtp_client_secured(&r->c, &r->out, r->now);
+    require(span_eq(buf_span(&r->out), buf_span(&r->expected)));
+}
+
+static void run(const uint8_t *script, size_t script_len, struct span in, unsigned seed, uint8_t settings)
+{
+    bool end_late = settings & 1;
     static struct run r;
     r = (struct run){ .script = script, .script_len = script_len };
     buf_init(&r.out, NULL);
     buf_init(&r.expected, NULL);
     smtp_client_init(&r.c, "h", &ops, &r, &r.pool, r.now);
+    r.c.tls = r.tls = (enum smtp_client_tls)(settings / 2 % 3);
     r.open = 1;
     add_steps(&r);
     while (in.n > 0) {
@@ -188,6 +208,8 @@ static void run(const uint8_t *script, size_t script_len, struct span in, unsign
         seed = (seed * 1664525 + 1013904223) | (seed & 1);
         if (r.in_body && !r.dead && (!end_late || flight))
             end_message(&r);
+        if (flight && r.c.state == SMTP_CLIENT_HANDSHAKE)
+            secure(&r);
     }
     take_back(&r);
     smtp_client_free(&r.c);
@@ -204,7 +226,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < HEAD + script_len)
         return 0;
     struct span in = span_of((const char *)data + HEAD + script_len, size - HEAD - script_len);
-    run(data + HEAD, script_len, in, 0, data[0] & 1);
-    run(data + HEAD, script_len, in, data[1] * 2u + 1u, data[0] & 1);
+    run(data + HEAD, script_len, in, 0, data[0]);
+    run(data + HEAD, script_len, in, data[1] * 2u + 1u, data[0]);
     return 0;
 }

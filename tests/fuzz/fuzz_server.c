@@ -1,7 +1,8 @@
 /* The server engine, fed with anything in any segments, before a backend that accepts, refuses, closes, at once or
  * later. What must hold whatever comes stands in the functions of the backend; that segments change nothing is shown by
  * a second run, cut otherwise, which must leave the same trace. Input: settings, shape of the segments, number of
- * answers, the answers, the client's bytes. */
+ * answers (and whether TLS is required), the answers, the client's bytes; after a granted STARTTLS a form feed ends
+ * what was sent in clear. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -27,6 +28,7 @@ struct run {
     const uint8_t *answers;
     size_t answer_count, answered;
     uint8_t settings;
+    bool need_tls;
     bool wild; /* also does what may depend on the segments */
     struct pending pending[PENDING_MAX];
     unsigned pending_count;
@@ -34,6 +36,7 @@ struct run {
     struct oracle oracle;
     /* the model */
     unsigned tag, tag_sent, rcpt_good, end_2xx, shown_2xx, replies, ends;
+    bool shaking, secured, greeted; /* the 220 to STARTTLS has left; TLS; a HELO since */
     bool open, mail_refused, in_body, ended, told_421, after_body, poisoned;
     enum smtp_verb tag_verb;
 };
@@ -82,6 +85,8 @@ static const char *reply_text(enum answer answer, const struct pending *p)
         return "550 5.7.1 no\r\n";
     if (p->verb == SMTP_VERB_DATA && !p->end)
         return "354 go\r\n";
+    if (p->verb == SMTP_VERB_STARTTLS)
+        return "220 2.0.0 go\r\n";
     return p->end ? "250 2.0.0 the upstream has it\r\n" : "250 2.1.0 fine\r\n";
 }
 
@@ -153,6 +158,7 @@ static void op_helo(void *owner, smtp_slot slot, enum smtp_verb verb, struct spa
     require(!r->open && verb != SMTP_VERB_LHLO && domain.n > 0 && domain.n <= 255);
     oracle_argument(&r->oracle, domain);
     trace(r, "helo ", domain);
+    r->greeted = true;
     smtp_server_offer(&r->s, &offer);
     answer(r, slot, verb, false);
 }
@@ -168,6 +174,7 @@ static void op_mail(void *owner, smtp_slot slot, const struct smtp_envelope_comm
     if (cmd->refusal != NULL)
         return;
     called(r);
+    require(r->greeted && (r->secured || !r->need_tls));
     r->open = true;
     r->rcpt_good = 0;
     answer(r, slot, SMTP_VERB_MAIL, false);
@@ -254,11 +261,20 @@ static void op_pass(void *owner, smtp_slot slot, const struct smtp_command *cmd)
     answer(r, slot, SMTP_VERB_ETRN, false);
 }
 
+static void op_starttls(void *owner, smtp_slot slot)
+{
+    struct run *r = owner;
+    called(r);
+    require(!r->open && !r->secured && !r->shaking && r->greeted && r->settings & 4);
+    trace(r, "starttls", SPAN_NONE);
+    answer(r, slot, SMTP_VERB_STARTTLS, false);
+}
+
 static unsigned op_command(void *owner, enum smtp_verb verb, const char *verb_name, struct span line)
 {
     struct run *r = owner;
     called(r);
-    require(!r->in_body);
+    require(!r->in_body && !r->shaking);
     oracle_line(&r->oracle, r->line, verb_name, line);
     trace(r, verb_name, line);
     r->tag_verb = verb;
@@ -275,6 +291,7 @@ static void op_sent(void *owner, enum smtp_verb verb, unsigned tag, const struct
     bool end = tag == r->tag_sent && verb == SMTP_VERB_DATA && r->ends > 0;
     bool closing = r->s.state == SMTP_SERVER_CLOSED && reply->code != 221;
     require(tag == r->tag_sent + 1 || end || closing);
+    r->shaking |= verb == SMTP_VERB_STARTTLS && reply->code == 220;
     r->tag_sent = tag;
     if (end && reply->code / 100 == 2) {
         require(span_eq(reply->wire, SPAN_LIT("250 2.0.0 the upstream has it\r\n")));
@@ -304,6 +321,7 @@ static const struct smtp_server_ops ops = {
     .poisoned = op_poisoned,
     .end = op_end,
     .pass = op_pass,
+    .starttls = op_starttls,
     .abandon = op_abandon,
     .sent = op_sent,
     .command = op_command,
@@ -315,6 +333,7 @@ static void run_init(struct run *r, const uint8_t *data, size_t answer_count, bo
     struct smtp_server_config config = {
         .hostname = "h",
         .lenient_addresses = settings & 8,
+        .require_tls = data[2] & 32,
         .bare_newline = (enum smtp_bare_newline)(settings % 4 % 3),
         .disabled_commands = settings & 128 ? 1U << SMTP_VERB_VRFY | 1U << SMTP_VERB_DATA : 0,
         .max_command_length = LINE_MAX_OCTETS,
@@ -325,10 +344,26 @@ static void run_init(struct run *r, const uint8_t *data, size_t answer_count, bo
         .headers = &want,
     };
     *r = (struct run){ .settings = settings, .wild = wild, .answers = data + HEAD, .answer_count = answer_count };
+    r->need_tls = config.require_tls;
     buf_init(&r->trace, NULL);
     buf_init(&r->body, NULL);
     r->oracle.line_max = LINE_MAX_OCTETS;
     smtp_server_init(&r->s, &config, &ops, r, &r->pool);
+}
+
+/* What was sent in clear behind STARTTLS goes to nobody (T7). False: all of it so far. */
+static bool shake(struct run *r, struct buf *in)
+{
+    struct span clear = buf_span(in);
+    const char *end = clear.n > 0 ? memchr(clear.p, '\f', clear.n) : NULL;
+    if (clear.n > 0)
+        buf_consume(in, end != NULL ? (size_t)(end - clear.p) + 1 : clear.n);
+    if (end == NULL)
+        return false;
+    r->shaking = r->greeted = false;
+    r->secured = true;
+    smtp_server_secured(&r->s);
+    return true;
 }
 
 /* False: it is over. */
@@ -337,6 +372,8 @@ static bool work(struct run *r, struct buf *in, bool last)
     for (;;) {
         enum smtp_server_want wanted = SMTP_WANT_STEP;
         bool closed = r->s.state == SMTP_SERVER_CLOSED;
+        if (r->shaking && !closed && !shake(r, in))
+            return true;
         r->line = buf_span(in);
         size_t used = smtp_server_step(&r->s, r->line, 1, &wanted);
         require(used <= r->line.n && (!closed || wanted == SMTP_WANT_CLOSE));

@@ -4,6 +4,7 @@ import shutil
 import pytest
 
 from harness.postfix import Postfix
+from harness.tls import Certificates
 from harness.world import World
 
 
@@ -55,18 +56,23 @@ def tap(shared):
         client.close()
 
 
+@pytest.fixture(scope="session")
+def certs(tmp_path_factory):
+    return Certificates(str(tmp_path_factory.mktemp("certificates")))
+
+
 @pytest.fixture
 def up(shared):
     return shared.up
 
 
 @pytest.fixture(scope="session")
-def postfix():
+def postfix(certs):
     if os.geteuid() != 0:
         pytest.skip("a private Postfix needs root")
     if not shutil.which("postfix", path="/usr/sbin:/usr/bin"):
         pytest.skip("Postfix is not installed")
-    instance = Postfix()
+    instance = Postfix(certs.mta)
     try:
         yield instance.start()
     finally:

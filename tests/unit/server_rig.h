@@ -21,7 +21,7 @@ enum { RIG_MODES = 3, RIG_PENDING = 256 };
 
 struct rig_case {
     const char *name;
-    struct span in;
+    struct span in;      /* TLS, if STARTTLS was granted, begins behind '\f'; what stands before it was sent in clear */
     const char *wire;    /* replies: "250, 503 5.5.1": codes, with the enhanced codes of those that have one */
     const char *calls;   /* with answers at once; NULL: not looked at. A '*' at its end stands for the rest */
     const char *log;     /* "VERB line|..."; NULL: not looked at */
@@ -49,6 +49,7 @@ struct rig {
     struct rig_answer pending[RIG_PENDING];
     unsigned pending_count, serial, tags, last_tag, asked[SMTP_VERB_COUNT + 2];
     bool mail_refused;
+    bool shaking; /* the 220 to STARTTLS has left */
     unsigned replies, commands;
 };
 
@@ -233,9 +234,17 @@ static void rig_sent(void *owner, enum smtp_verb verb, unsigned tag, const struc
     (void)since;
     assert_true(tag == r->last_tag + 1 || (tag == r->last_tag && verb == SMTP_VERB_DATA) || reply->code == 421);
     r->last_tag = tag;
+    r->shaking |= verb == SMTP_VERB_STARTTLS && reply->code == 220;
     snprintf(code, sizeof(code), "%d", reply->code);
     rig_note(&r->wire, ", ", code, span_str(reply->enhanced));
     r->replies++;
+}
+
+static void rig_starttls(void *owner, smtp_slot slot)
+{
+    struct rig *r = owner;
+    rig_call(r, "STARTTLS", SPAN_NONE);
+    rig_answer(r, slot, "STARTTLS", &r->asked[SMTP_VERB_STARTTLS], 220);
 }
 
 static const struct smtp_server_ops rig_ops = {
@@ -247,6 +256,7 @@ static const struct smtp_server_ops rig_ops = {
     .poisoned = rig_poisoned,
     .end = rig_end,
     .pass = rig_pass,
+    .starttls = rig_starttls,
     .sent = rig_sent,
     .abandon = rig_abandon,
     .command = rig_command,
@@ -277,11 +287,27 @@ static void rig_free(struct rig *r)
     buf_pool_free(&r->pool);
 }
 
+/* T7: as the owner does, what came in clear is thrown away. False: all of it so far. */
+static bool rig_shake(struct rig *r, struct buf *in)
+{
+    struct span clear = buf_span(in);
+    const char *end = clear.n > 0 ? memchr(clear.p, '\f', clear.n) : NULL;
+    if (clear.n > 0)
+        buf_consume(in, end != NULL ? (size_t)(end - clear.p) + 1 : clear.n);
+    if (end == NULL)
+        return false;
+    r->shaking = false;
+    smtp_server_secured(&r->s);
+    return true;
+}
+
 /* Works off what is there, as the owner of a socket does; last: nothing more will come. False: the session is over. */
 static bool rig_work(struct rig *r, struct buf *in, bool last)
 {
     for (;;) {
         enum smtp_server_want want = SMTP_WANT_STEP;
+        if (r->shaking && !rig_shake(r, in))
+            return true;
         size_t used = smtp_server_step(&r->s, buf_span(in), 0, &want);
         assert_true(used <= buf_len(in));
         if (used > 0)

@@ -12,13 +12,19 @@
 
 #define IN(s) SPAN_LIT(s)
 
-/* in: what the server says; '\f' stands between what it says before and after it got our next step.
+/* in: what the server says; '\f' stands between what it says before and after it got our next step, which may be the
+ * handshake of TLS.
  * groups: "MAIL FROM:<a>,RCPT TO:<b>/DATA": those of a group are added at once, when all before are answered.
  * events: ">LINE" as it is sent, "<CODE LINE" as a reply is matched, "~CODE" said, nobody having asked. */
 struct row {
     const char *name, *groups;
     struct span in;
     const char *events, *out;
+};
+
+struct tls_row {
+    enum smtp_client_tls tls;
+    struct row row;
 };
 
 struct mock {
@@ -39,6 +45,7 @@ static const char *step_name(const struct smtp_step *step)
         return "END";
     case SMTP_STEP_EHLO:
     case SMTP_STEP_HELO:
+    case SMTP_STEP_STARTTLS:
     case SMTP_STEP_MAIL:
     case SMTP_STEP_RCPT:
     case SMTP_STEP_DATA:
@@ -142,7 +149,7 @@ static void on_early(void *owner, const struct smtp_reply *reply)
 
 static void on_fault(void *owner, enum smtp_client_fault fault, const struct smtp_reply *reply)
 {
-    static const char *const words[] = { "greeting", "ehlo", "bad", "unsolicited" };
+    static const char *const words[] = { "greeting", "ehlo", "bad", "unsolicited", "no tls", "residue" };
     struct mock *m = owner;
     assert_false(m->dead);
     assert_int_equal(m->c.state, SMTP_CLIENT_DEAD);
@@ -191,6 +198,10 @@ static void feed(struct mock *m, struct span in)
         const char *stop = memchr(in.p, '\f', in.n);
         size_t n = stop != NULL ? (size_t)(stop - in.p) : in.n;
         feed_segment(m, span_head(in, n));
+        if (stop != NULL && m->c.state == SMTP_CLIENT_HANDSHAKE) {
+            buf_append(&m->events, "|TLS", 4);
+            smtp_client_secured(&m->c, &m->out, 7);
+        }
         in = span_skip(in, n + 1);
     }
 }
@@ -203,10 +214,11 @@ static void check_text(const struct row *row, size_t cut, const struct buf *got,
     fail();
 }
 
-static void check_run(const struct row *row, size_t first, size_t step)
+static void check_run(const struct row *row, enum smtp_client_tls tls, size_t first, size_t step)
 {
     struct mock m;
     mock_init(&m, row->groups);
+    m.c.tls = tls;
     struct span in = row->in;
     for (size_t n = first; in.n > 0; in = span_skip(in, n), n = step)
         feed(&m, span_head(in, n));
@@ -216,13 +228,17 @@ static void check_run(const struct row *row, size_t first, size_t step)
     mock_free(&m);
 }
 
+static void check_row(const struct row *row, enum smtp_client_tls tls)
+{
+    check_run(row, tls, 1, 1);
+    for (size_t cut = 1; cut <= row->in.n; cut++)
+        check_run(row, tls, cut, row->in.n);
+}
+
 static void check_rows(const struct row *rows, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        check_run(&rows[i], 1, 1);
-        for (size_t cut = 1; cut <= rows[i].in.n; cut++)
-            check_run(&rows[i], cut, rows[i].in.n);
-    }
+    for (size_t i = 0; i < count; i++)
+        check_row(&rows[i], SMTP_CLIENT_TLS_NEVER);
 }
 
 #define HI "220 hi\r\n\f"
@@ -253,6 +269,59 @@ static const struct row handshakes[] = {
 };
 
 #define GROUP "MAIL FROM:<a>,RCPT TO:<b>,RCPT TO:<c>"
+#define OFFER HI "250-up\r\n250-SIZE\r\n250 starttls\r\n\f"
+#define GRANT OFFER "220 go\r\n\f"
+#define E_OFFER E_READY "|>STARTTLS"
+#define E_GRANT E_OFFER "|<220 STARTTLS|TLS|>EHLO tap.example"
+#define MAY SMTP_CLIENT_TLS_IF_OFFERED
+#define MUST SMTP_CLIENT_TLS_REQUIRED
+
+static const struct tls_row tls_rows[] = {
+    { SMTP_CLIENT_TLS_NEVER, { "never", "NOOP", IN(OFFER "250 a\r\n"), E_READY "|>NOOP|<250 NOOP", HELLO "NOOP\r\n" } },
+    { MAY,
+      { "if offered", "NOOP", IN(GRANT "250 up\r\n\f250 a\r\n"), E_GRANT "|<250 EHLO tap.example|>NOOP|<250 NOOP",
+        HELLO "STARTTLS\r\n" HELLO "NOOP\r\n" } },
+    { MUST,
+      { "required", "NOOP", IN(GRANT "250 up\r\n\f250 a\r\n"), E_GRANT "|<250 EHLO tap.example|>NOOP|<250 NOOP",
+        NULL } },
+    { MAY, { "not offered", "NOOP", IN(READY "250 a\r\n"), E_READY "|>NOOP|<250 NOOP", HELLO "NOOP\r\n" } },
+    { MUST, { "not offered, required", "NOOP", IN(READY), E_HI "|fault no tls 250", HELLO } },
+    { MUST,
+      { "STARTTLS in the first line is a greeting", "", IN(HI "250 STARTTLS\r\n"), E_HI "|fault no tls 250", HELLO } },
+    { MAY,
+      { "no STARTTLS after HELO", "NOOP", IN(HI "500 x\r\n\f250-y\r\n250 STARTTLS\r\n\f250 a\r\n"), NULL,
+        HELLO "HELO tap.example\r\nNOOP\r\n" } },
+    { MUST,
+      { "HELO, required", "NOOP", IN(HI "500 x\r\n\f250 y\r\n"),
+        E_HI "|<500 EHLO tap.example|>HELO tap.example|fault no tls 250", NULL } },
+    { MAY,
+      { "refused for now", "NOOP", IN(OFFER "454 no\r\n\f250-up\r\n250 starttls\r\n\f250 a\r\n"),
+        E_OFFER "|<454 STARTTLS|>EHLO tap.example|<250 EHLO tap.example|>NOOP|<250 NOOP",
+        HELLO "STARTTLS\r\n" HELLO "NOOP\r\n" } },
+    { MAY,
+      { "refused for good", "", IN(OFFER "554 no\r\n\f250 up\r\n"),
+        E_OFFER "|<554 STARTTLS|>EHLO tap.example|<250 EHLO tap.example", NULL } },
+    { MUST,
+      { "refused, required", "NOOP", IN(OFFER "454 no\r\n"), E_OFFER "|fault no tls 454", HELLO "STARTTLS\r\n" } },
+    { MAY, { "another 2xx", "", IN(OFFER "250 ok\r\n"), E_OFFER "|fault bad 250", NULL } },
+    { MUST, { "334", "", IN(OFFER "334 ok\r\n"), E_OFFER "|fault bad 334", NULL } },
+    { MUST,
+      { "offered in TLS too", "NOOP", IN(GRANT "250-up\r\n250 STARTTLS\r\n\f250 a\r\n"),
+        E_GRANT "|<250 EHLO tap.example|>NOOP|<250 NOOP", HELLO "STARTTLS\r\n" HELLO "NOOP\r\n" } },
+    { MAY,
+      { "the EHLO in TLS counts", "NOOP,NOOP",
+        IN(HI "250-up\r\n250-pipelining\r\n250 starttls\r\n\f220 go\r\n\f250 up\r\n\f250 a\r\n\f250 b\r\n"),
+        E_GRANT "|<250 EHLO tap.example|>NOOP|<250 NOOP|>NOOP|<250 NOOP", NULL } },
+    { MAY, { "EHLO refused in TLS", "", IN(GRANT "550 no\r\n"), E_GRANT "|fault ehlo 550", NULL } },
+    { MUST, { "steps wait for TLS", GROUP, IN(GRANT), E_GRANT, HELLO "STARTTLS\r\n" HELLO } },
+    { MUST,
+      { "residue: a reply", "", IN(OFFER "220 go\r\n250 up\r\n"), E_OFFER "|<220 STARTTLS|fault residue 0",
+        HELLO "STARTTLS\r\n" } },
+    { MUST, { "residue: a byte", "", IN(OFFER "220 go\r\n2"), E_OFFER "|<220 STARTTLS|fault residue 0", NULL } },
+    { MAY,
+      { "residue: no reply at all", "", IN(OFFER "220 go\r\n\r\n"), E_OFFER "|<220 STARTTLS|fault residue 0", NULL } },
+};
+
 #define E_DATA ">DATA|<354 DATA|<250 END"
 
 static const struct row dialogues[] = {
@@ -305,6 +374,13 @@ static void test_handshakes(void **state)
     check_rows(handshakes, ARRAY_LEN(handshakes));
 }
 
+static void test_tls(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(tls_rows); i++)
+        check_row(&tls_rows[i].row, tls_rows[i].tls);
+}
+
 static void test_dialogues(void **state)
 {
     (void)state;
@@ -317,7 +393,7 @@ static void test_surplus(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(surplus); i++) {
         const struct row *row = &surplus[i];
-        check_run(row, row->in.n, 1);
+        check_run(row, SMTP_CLIENT_TLS_NEVER, row->in.n, 1);
         const char *last = memrchr(row->in.p, '\n', row->in.n - 1), *flight = memrchr(row->in.p, '\f', row->in.n);
         size_t from = (size_t)(last + 2 - row->in.p);
         if (flight > last || strstr(row->name, "end of data") != NULL)
@@ -413,9 +489,13 @@ static void test_long_hostname(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_handshakes), cmocka_unit_test(test_dialogues),
-        cmocka_unit_test(test_surplus),    cmocka_unit_test(test_reply_begun_before_the_end),
-        cmocka_unit_test(test_take_steps), cmocka_unit_test(test_long_hostname),
+        cmocka_unit_test(test_handshakes),
+        cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_dialogues),
+        cmocka_unit_test(test_surplus),
+        cmocka_unit_test(test_reply_begun_before_the_end),
+        cmocka_unit_test(test_take_steps),
+        cmocka_unit_test(test_long_hostname),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

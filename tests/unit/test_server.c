@@ -301,6 +301,90 @@ static const struct rig_case bdats[] = {
       SET(.disabled_commands = 1U << SMTP_VERB_BDAT) },
 };
 
+#define BIT(cap) SMTP_CAP_BIT(cap)
+#define STARTTLS .offer = BIT(STARTTLS)
+#define NEED_TLS SET(.require_tls = true)
+#define SECURED EHLO "STARTTLS\r\n\f"
+
+static const struct rig_case tls[] = {
+    { .name = "T1", IN(SECURED EHLO MAIL), "250, 220, 250, 250", C_EHLO "|STARTTLS|" C_MAIL, STARTTLS },
+    { .name = "T2", IN(EHLO "STARTTLS x\r\n"), "250, 501 5.5.4", C_EHLO, STARTTLS },
+    { .name = "T3", IN(EHLO "STARTTLS\r\n"), "250, 502 5.5.1", C_EHLO },
+    { .name = "T3 disabled",
+      IN(EHLO "STARTTLS\r\n"),
+      "250, 502 5.5.1",
+      C_EHLO,
+      STARTTLS,
+      SET(.disabled_commands = 1U << SMTP_VERB_STARTTLS) },
+    { .name = "T4", IN(SECURED EHLO "STARTTLS\r\n"), "250, 220, 250, 503 5.5.1", STARTTLS },
+    { .name = "T5",
+      IN(EHLO MAIL "STARTTLS\r\n" RCPT "STARTTLS\r\nRSET\r\nSTARTTLS\r\n\f" EHLO),
+      "250, 250, 503 5.5.1, 250, 503 5.5.1, 250 2.0.0, 220, 250",
+      STARTTLS },
+    { .name = "T6",
+      IN(EHLO "STARTTLS\r\n" MAIL),
+      "250, 454, 250",
+      C_EHLO "|STARTTLS|MAIL a@b.example",
+      .answers = "STARTTLS=454",
+      STARTTLS },
+    { .name = "T6 and later",
+      IN(EHLO "STARTTLS\r\nSTARTTLS\r\n\f" EHLO),
+      "250, 454, 220, 250",
+      .answers = "STARTTLS=454,220",
+      STARTTLS },
+    { .name = "T7 commands",
+      IN(EHLO "STARTTLS\r\n" MAIL "RSET\r\nQUIT\r\n\f" EHLO MAIL),
+      "250, 220, 250, 250",
+      C_EHLO "|STARTTLS|" C_MAIL,
+      "EHLO EHLO c.example|STARTTLS STARTTLS|EHLO EHLO c.example|MAIL MAIL FROM:<a@b.example>",
+      STARTTLS },
+    { .name = "T7 half a line", IN(EHLO "STARTTLS\r\nEHLO evil\fNOOP\r\n"), "250, 220, 250 2.0.0", STARTTLS },
+    { .name = "T7 before it",
+      IN(EHLO "NOOP\r\nSTARTTLS\r\n\fNOOP\r\n"),
+      "250, 250 2.0.0, 220, 250 2.0.0",
+      STARTTLS },
+    { .name = "T7 refused: ordinary input", IN(EHLO "STARTTLS x\r\nNOOP\r\n"), "250, 501 5.5.4, 250 2.0.0", STARTTLS },
+    { .name = "T8",
+      IN(SECURED MAIL RCPT "DATA\r\nSTARTTLS\r\nNOOP\r\n"),
+      "250, 220, 503 5.5.1, 503 5.5.1, 503 5.5.1, 503 5.5.1, 250 2.0.0",
+      C_EHLO "|STARTTLS|MAIL!503 FROM:<a@b.example>",
+      STARTTLS },
+    { .name = "T8 a ClientHello in TLS is a line", IN(SECURED "\x16\x03\r\n"), "250, 220, 500 5.5.1", STARTTLS },
+    { .name = "T9 allowed",
+      IN("NOOP\r\nRSET\r\nHELP\r\nHELO x\r\n" EHLO "QUIT\r\n"),
+      "250 2.0.0, 250 2.0.0, 214 2.0.0, 250, 250, 221 2.0.0",
+      .closed = SMTP_CLOSE_QUIT,
+      NEED_TLS },
+    { .name = "T9 refused",
+      IN(EHLO MAIL RCPT "DATA\r\nAUTH PLAIN x\r\nVRFY x\r\nETRN x\r\n"),
+      "250, 530 5.7.0, 530 5.7.0, 530 5.7.0, 530 5.7.0, 530 5.7.0, 530 5.7.0",
+      C_EHLO "|MAIL!530 FROM:<a@b.example>",
+      STARTTLS,
+      NEED_TLS },
+    { .name = "T9 before EHLO",
+      IN(MAIL RCPT "DATA\r\n"),
+      "530 5.7.0, 530 5.7.0, 530 5.7.0",
+      "MAIL!530 FROM:<a@b.example>",
+      NEED_TLS },
+    { .name = "T9 a chunk is swallowed",
+      IN(EHLO "BDAT 6 LAST\r\nNOOP\r\nHELP\r\n"),
+      "250, 530 5.7.0, 214 2.0.0",
+      C_EHLO,
+      NEED_TLS },
+    { .name = "T9 unknown", IN("XYZZY\r\n"), "500 5.5.1", "", NEED_TLS },
+    { .name = "T9 over with TLS",
+      IN(SECURED EHLO MAIL "VRFY x\r\n"),
+      "250, 220, 250, 250, 252 2.5.0",
+      STARTTLS,
+      NEED_TLS },
+    { .name = "T9 the text behind DATA is masked",
+      IN(EHLO "DATA\r\nsecret\r\n"),
+      "250, 530 5.7.0, 500 5.5.1",
+      C_EHLO,
+      "EHLO EHLO c.example|DATA DATA|? *",
+      NEED_TLS },
+};
+
 static const struct rig_case groups[] = {
     { .name = "L in order",
       IN(EHLO MAIL RCPT "RCPT TO:<>\r\n" RCPT "DATA\r\n" BODY "NOOP\r\nQUIT\r\n"),
@@ -345,6 +429,12 @@ static void test_bdats(void **state)
     (void)state;
     rig_check_all(bdats, ARRAY_LEN(bdats));
 }
+static void test_tls(void **state)
+{
+    (void)state;
+    rig_check_all(tls, ARRAY_LEN(tls));
+}
+
 static void test_groups(void **state)
 {
     (void)state;
@@ -354,8 +444,9 @@ static void test_groups(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_greetings),   cmocka_unit_test(test_mails), cmocka_unit_test(test_commands),
-        cmocka_unit_test(test_data_starts), cmocka_unit_test(test_bdats), cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_tls),      cmocka_unit_test(test_greetings),   cmocka_unit_test(test_mails),
+        cmocka_unit_test(test_commands), cmocka_unit_test(test_data_starts), cmocka_unit_test(test_bdats),
+        cmocka_unit_test(test_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

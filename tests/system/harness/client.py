@@ -5,6 +5,7 @@ import socket
 import struct
 import termios
 
+from .tls import TlsSocket, client_context
 from .util import DEADLINE, unread_bytes, wait_until
 
 ENHANCED = re.compile(rb"([245]\.\d{1,3}\.\d{1,3})(?: |$)")
@@ -32,7 +33,9 @@ class Reply:
 
 
 class RawClient:
-    def __init__(self, address, timeout=None, source=None, receive_buffer=None, greet=True):
+    def __init__(self, address, timeout=None, source=None, receive_buffer=None, greet=True, tls=None, name=None,
+                 session=None):
+        """tls: a context, or True, for implicit TLS with this name and session."""
         self.timeout = DEADLINE if timeout is None else timeout
         self.replies, self.unrecorded, self._in = [], False, b""
         if isinstance(address, str):
@@ -49,11 +52,30 @@ class RawClient:
         self.sock.connect(address)
         if not isinstance(address, str):
             self.local_port, self.server_port = self.sock.getsockname()[1], address[1]
+        if tls:
+            self.secure(None if tls is True else tls, name, session)
         self.greeting = self.reply() if greet else None
 
     @property
     def raw_tail(self):
         return self._in
+
+    # TLS
+
+    def secure(self, context=None, name=None, session=None):
+        """The handshake, now."""
+        self.sock = TlsSocket(self.sock, context or client_context(), False, name, session).handshake()
+        return self
+
+    def starttls(self, context=None, name=None, session=None):
+        self.cmd("STARTTLS", 220, "2.0.0")
+        assert not self._in, f"in clear behind the 220: {self._in!r}"
+        return self.secure(context, name, session)
+
+    @property
+    def tls(self):
+        """The SSLObject."""
+        return self.sock.tls
 
     # out
 

@@ -1,14 +1,16 @@
 """An upstream that does what a script says, at every stage, and remembers every byte that it was sent.
 
-A script maps a stage (connect, greeting, ehlo, helo, mail, rcpt, data, body, end, rset, noop, quit, other) to what is
-done there: bytes are sent as they are; CLOSE, RST, HANG; Split(bytes) sends them one by one; Wait(event); a list does one
+A script maps a stage (connect, greeting, ehlo, helo, starttls, handshake, mail, rcpt, data, body, end, rset, noop, quit,
+other) to what is done there: bytes are sent as they are; CLOSE, RST, HANG; Split(bytes) sends them one by one; Wait(event); a list does one
 after the other; a callable gets (session, line) and returns any of these; None means the default. each(a, b, ...) gives
 the first session or command that comes by a, the next b, and the last to all that follow."""
 import re
 import socket
+import ssl
 import struct
 import threading
 
+from .tls import TlsSocket
 from .util import DEADLINE, Timeout
 
 EHLO = ("PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN")
@@ -83,12 +85,16 @@ class Session(threading.Thread):
         self._in = b""
         self._pos = 0
         self.sender, self.rcpts, self.raw = None, [], None
+        self.secured, self.shaking = False, False
+        self.resumed = None
 
     def run(self):
         try:
             self.dialogue()
         except _End:
             pass
+        except ssl.SSLError:
+            self.ended = self.ended or "tls"
         except (ConnectionError, OSError):
             self.ended = self.ended or "rst"
         finally:
@@ -112,7 +118,8 @@ class Session(threading.Thread):
         if not data:
             self.ended = "fin"
             raise _End
-        self.wire += data
+        if not self.shaking:
+            self.wire += data
         self._in += data
         self.mta.tell()
 
@@ -172,8 +179,21 @@ class Session(threading.Thread):
         lines = bytes(self.sent).split(b"\r\n")
         return int(lines[-2][:3]) if len(lines) > 1 and lines[-2][:3].isdigit() else 0
 
+    def handshake(self):
+        self.shaking = True
+        if self.do(self.mta.script.get("handshake"), b""):
+            return
+        assert not self._in, f"sent behind STARTTLS in clear: {self._in!r}"
+        self.sock = TlsSocket(self.sock, self.mta.context, True)
+        self.sock.handshake()
+        self.secured, self.resumed = True, self.sock.tls.session_reused
+        self.shaking = False
+        self.mta.note("secured")
+
     def dialogue(self):
         self.stage("connect", b"", None)
+        if self.mta.implicit:
+            self.handshake()
         self.stage("greeting", b"", b"220 mta.example ESMTP\r\n")
         while True:
             line = self.read_line()
@@ -188,8 +208,18 @@ class Session(threading.Thread):
 
     def on_ehlo(self, line):
         words = ["mta.example", *self.mta.ehlo]
+        if self.mta.context and not self.secured:
+            words.append("STARTTLS")
         reply = "".join(f"250{' ' if i == len(words) - 1 else '-'}{w}\r\n" for i, w in enumerate(words))
         self.stage("ehlo", line, reply.encode())
+
+    def on_starttls(self, line):
+        if not self.mta.context or self.secured:
+            self.send(b"502 5.5.1 no\r\n")
+            return
+        self.stage("starttls", line, b"220 2.0.0 Go ahead\r\n")
+        if self.last_code() == 220:
+            self.handshake()
 
     def on_helo(self, line):
         self.stage("helo", line, b"250 mta.example\r\n")
@@ -249,8 +279,11 @@ class Session(threading.Thread):
 
 
 class ScriptedMta:
-    def __init__(self, script=None, ehlo=EHLO, address="127.0.0.1", body_after=0, **stages):
-        """ehlo: keywords (strings), or an action like those of the other stages."""
+    def __init__(self, script=None, ehlo=EHLO, address="127.0.0.1", body_after=0, context=None, implicit=False,
+                 **stages):
+        """ehlo: keywords (strings), or an action like those of the other stages. context: of TLS, by STARTTLS or
+        implicit."""
+        self.context, self.implicit = context, implicit
         self.script = dict(script or {}, **stages)
         if not isinstance(ehlo, (list, tuple)) or any(not isinstance(x, str) for x in ehlo):
             self.script["ehlo"], ehlo = ehlo, EHLO
@@ -337,7 +370,8 @@ def unstuff(raw):
     return b"\r\n".join(line[1:] if line.startswith(b".") else line for line in raw.split(b"\r\n"))
 
 
-VERBS = {b"EHLO", b"HELO", b"MAIL", b"RCPT", b"DATA", b"RSET", b"NOOP", b"QUIT", b"ETRN"}
+VERBS = {b"EHLO", b"HELO", b"MAIL", b"RCPT", b"DATA", b"RSET", b"NOOP", b"QUIT", b"ETRN",
+         b"STARTTLS"}
 
 
 def lenient_reading(wire, accepted_data):

@@ -63,6 +63,11 @@ MASTER = """
     -o message_size_limit=20000
 127.0.0.1:{bare} inet n - n - - smtpd
     -o smtpd_discard_ehlo_keywords=pipelining,8bitmime,smtputf8,dsn,chunking,etrn,size,vrfy
+127.0.0.1:{tls} inet n - n - - smtpd
+    -o smtpd_tls_security_level=encrypt
+    -o smtpd_tls_cert_file={dir}/tls/cert.pem
+    -o smtpd_tls_key_file={dir}/tls/key.pem
+    -o smtpd_tls_session_cache_database=
 127.0.0.1:{out} inet n - n - - smtpd
     -o content_filter=smtp:[127.0.0.1]:{out_port}
     -o receive_override_options=no_address_mappings
@@ -97,11 +102,13 @@ MAPS = {
     "headers": "/^Subject:.*viagra/ REJECT 5.7.1 Content refused by header\n",
     "bodies": "/EICAR/ REJECT 5.7.1 Content refused by body\n",
 }
-SERVICES = ("plain", "refuse", "small", "bare", "out", "out_port")
+SERVICES = ("plain", "refuse", "small", "bare", "tls", "out", "out_port")
 
 
 class Postfix:
-    def __init__(self):
+    def __init__(self, pair=None):
+        """pair: certificate and key of the service `tls`."""
+        self.pair = pair
         self.dir = tempfile.mkdtemp(prefix="smtptap-postfix-")
         self.ports = {name: free_port() for name in SERVICES}
         self.child = None
@@ -112,8 +119,10 @@ class Postfix:
     def prepare(self):
         os.chmod(self.dir, 0o755)
         owner = pwd.getpwnam("postfix")
-        for name in ("etc", "log", "spool", "data", "mail"):
+        for name in ("etc", "log", "spool", "data", "mail", "tls"):
             os.mkdir(f"{self.dir}/{name}", 0o755)
+        for path, name in zip(self.pair or (), ("cert", "key")):
+            shutil.copy(path, f"{self.dir}/tls/{name}.pem")
         os.chown(f"{self.dir}/data", owner.pw_uid, owner.pw_gid)
         nobody = pwd.getpwnam("nobody")
         os.chown(f"{self.dir}/mail", nobody.pw_uid, nobody.pw_gid)
