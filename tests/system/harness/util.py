@@ -1,6 +1,7 @@
 """Waiting for conditions, ports, and child processes that never outlive the tests."""
 import ctypes
 import os
+import random
 import pwd
 import select
 import signal
@@ -33,10 +34,20 @@ def wait_until(condition, what="condition", timeout=None):
 
 
 def free_port(host="127.0.0.1"):
+    """Below the range that the kernel gives to port 0 and to connections, so that nobody is given it by chance before its
+    owner binds it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as s:
-        s.bind((host, 0))
-        return s.getsockname()[1]
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        ephemeral = int(f.read().split()[0])
+    for _ in range(1000):
+        port = random.SystemRandom().randrange(10240, ephemeral) if ephemeral > 12000 else 0
+        with socket.socket(family) as s:
+            try:
+                s.bind((host, port))
+                return s.getsockname()[1]
+            except OSError:
+                continue
+    raise AssertionError("no free port")
 
 
 def listening(port, host="127.0.0.1"):
