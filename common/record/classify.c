@@ -16,6 +16,7 @@ static const struct status_rule status_rules[] = {
     { 1, 2, 2, CLASS_NETWORK, 6 },
     { 1, 3, 3, CLASS_PROTOCOL, 6 },
     { 1, 4, 4, CLASS_UNKNOWN_USER, 6 },
+    { 1, 5, 5, CLASS_UNKNOWN_USER, 6 },
     { 1, 6, 6, CLASS_UNKNOWN_USER, 7 },
     { 1, 7, 7, CLASS_BAD_SENDER, 6 },
     { 1, 8, 8, CLASS_BAD_SENDER, 7 },
@@ -44,7 +45,7 @@ static const struct status_rule status_rules[] = {
     { 4, 8, 999, CLASS_NETWORK, 4 },
     { 5, 0, 0, CLASS_PROTOCOL, 3 },
     { 5, 1, 2, CLASS_PROTOCOL, 6 },
-    { 5, 3, 3, CLASS_RATE_LIMIT, 7 },
+    { 5, 3, 3, CLASS_RATE_LIMIT, 8 },
     { 5, 4, 4, CLASS_PROTOCOL, 5 },
     { 5, 5, 6, CLASS_PROTOCOL, 6 },
     { 5, 7, 999, CLASS_PROTOCOL, 3 },
@@ -52,6 +53,8 @@ static const struct status_rule status_rules[] = {
     { 6, 1, 6, CLASS_CONTENT, 6 },
     { 6, 7, 11, CLASS_PROTOCOL, 7 },
     { 7, 2, 2, CLASS_OTHER, 6 },
+    { 7, 4, 4, CLASS_PROTOCOL, 5 },
+    { 7, 5, 5, CLASS_TLS, 4 },
     { 7, 8, 8, CLASS_RELAY_DENIED, 7 },
     { 7, 9, 9, CLASS_RELAY_DENIED, 2 },
     { 7, 10, 11, CLASS_TLS, 7 },
@@ -67,6 +70,7 @@ static const struct status_rule status_rules[] = {
     { 7, 28, 28, CLASS_RATE_LIMIT, 8 },
     { 7, 29, 29, CLASS_AUTH_POLICY, 7 },
     { 7, 30, 30, CLASS_TLS, 7 },
+    { 7, 31, 32, CLASS_AUTH_POLICY, 6 },
     { 7, 54, 54, CLASS_RELAY_DENIED, 7 },
     { 7, 57, 57, CLASS_RELAY_DENIED, 7 },
     { 7, 60, 60, CLASS_BAD_SENDER, 7 },
@@ -77,12 +81,12 @@ static const struct status_rule status_rules[] = {
     { 7, 504, 505, CLASS_OTHER, 6 },
     { 7, 506, 507, CLASS_REPUTATION, 6 },
     { 7, 508, 508, CLASS_RATE_LIMIT, 7 },
-    { 7, 509, 509, CLASS_AUTH_POLICY, 8 },
+    { 7, 509, 509, CLASS_AUTH_POLICY, 9 },
     { 7, 510, 510, CLASS_OTHER, 6 },
     { 7, 511, 511, CLASS_REPUTATION, 8 },
     { 7, 512, 512, CLASS_CONTENT, 7 },
     { 7, 513, 513, CLASS_REPUTATION, 8 },
-    { 7, 515, 515, CLASS_AUTH_POLICY, 8 },
+    { 7, 515, 515, CLASS_AUTH_POLICY, 9 },
     { 7, 600, 699, CLASS_REPUTATION, 8 },
     { 7, 520, 599, CLASS_REPUTATION, 4 },
     { 7, 321, 325, CLASS_TLS, 8 },
@@ -126,18 +130,21 @@ static struct verdict judge_status(const char *status, int code)
     return (struct verdict){ CLASS_NONE, 0 };
 }
 
-/* The reply's enhanced code, else the first that its text has, as in "(#5.7.1)". */
+/* The reply's enhanced code; where that is missing or says nothing, the first that its text has, as in "(#5.7.1)" or
+ * where it repeats what the next server said. */
 static struct verdict judge_enhanced(const struct smtp_reply *reply, const struct words *w)
 {
-    char status[SMTP_ENHANCED_LEN] = "";
+    char status[SMTP_ENHANCED_LEN];
+    struct verdict v = { CLASS_NONE, 0 };
     if (reply->enhanced[0])
-        return judge_status(reply->enhanced + 1, reply->code);
-    for (unsigned i = 0; i < w->count; i++)
+        v = judge_status(reply->enhanced + 1, reply->code);
+    for (unsigned i = 0; v.class == CLASS_NONE && i < w->count; i++)
         if (w->word[i].kind == WORD_STATUS && w->word[i].text.n < sizeof(status)) {
             memcpy(status, w->word[i].text.p, w->word[i].text.n);
-            return judge_status(status, reply->code);
+            status[w->word[i].text.n] = '\0';
+            v = judge_status(status, reply->code);
         }
-    return (struct verdict){ CLASS_NONE, 0 };
+    return v;
 }
 
 static enum reply_class judge_stage(int code, enum txn_stage stage)
@@ -183,6 +190,8 @@ enum reply_class classify_reply(const struct smtp_reply *reply, enum txn_stage s
     size_t pos = 0;
     if (!smtp_reply_is(reply, 4) && !smtp_reply_is(reply, 5))
         return CLASS_NONE;
+    if (reply->code == 535)
+        return CLASS_RELAY_DENIED;
     words_begin(&w);
     words_add(&w, span_str(reply->enhanced));
     while (smtp_reply_line(reply, &pos, true, &line))

@@ -1,12 +1,13 @@
 /* What refusals say, class by class. Lower case, no accents, umlauts as two letters; words in any order of language.
  *
  *   word~   a word that begins so (four octets or more)      *     up to five words in between
- *   WHO     a word of that set, ADDR an address, IP an IP    4: 5: only in a reply of that kind
+ *   WHO     a word of that set, ADDR an address, IP an IP    4: 501:  only in a reply of that kind, that code
  *   /word   also in a URL or a host's name                   //word  only there
  *   .7.1    an enhanced code's last two parts
  *
- * Ranks: 9 leaves no doubt, whatever else is said; 8 and 7 name the reason; 6 and 5 name it, but also come along with
- * better words; 4 and less are hints. The table of enhanced codes in classify.c has the same scale. */
+ * Ranks: 9 leaves no doubt, whatever else is said, and more overrules another's 9; 8 and 7 name the reason; 6 and 5
+ * name it, but also come along with better words; 4 and less are hints. The table of enhanced codes in classify.c has
+ * the same scale. */
 #ifndef COMMON_RECORD_CLASSIFY_RULES_H
 #define COMMON_RECORD_CLASSIFY_RULES_H
 
@@ -26,6 +27,7 @@
     SET(REFUSED, "blocked rejected refused denied banned blacklisted blocklisted listed prohibited forbidden barred "       \
                  "gesperrt blockiert abgelehnt abgewiesen refuse bloque bloquee rejete rechazad~ bloquead~ "                \
                  "rifiutat~ bloccat~ rejeitad~ recusad~ geweigerd geblokkeerd odrzucon~ zablokowan~ odmitnut~ "             \
+                 "blockerad~ blokeret blokkert avvisad~ afvist nekad~ "                                                     \
                  "заблокирован~ отклонен~ отказан~")                                                                        \
     SET(HOST, "ip host hosts server servers client hostname mta system network connection connections adresse ips")         \
     SET(UNKNOWN, "unknown invalid nonexistent nonexisting unbekannt~ ungueltig~ inconnu~ invalide inexistant~ "             \
@@ -41,29 +43,39 @@
     SET(MUCH, "limit limits limited quota rate count number volume maximum max limite limiet лимит~")                       \
     SET(SPAN, "hour hours hourly day daily minute minutes second seconds month weekly monthly stunde tag heure jour "       \
               "hora dia ora giorno uur час день сутки")                                                                     \
+    SET(ORANGE, "ofr lpn ouk ofr0~ ofr1~ lpn0~ lpn1~ ouk0~")                                                                \
+    SET(EXCEED, "exceed exceeds exceeded exceeding exceeded reached over surpassed ueberschritten erreicht depasse "        \
+                "depassee depassees atteint "                                                                               \
+                "atteinte superad~ alcanzad~ excedid~ superat~ raggiunt~ atingid~ overschreden bereikt przekroczon~ "       \
+                "превышен~ достигнут~ prekrocen~ overskredet overskriden ylitetty")                                         \
     SET(MALICE, "virus viruses malware infected trojan worm ransomware spyware")
 
 static const struct rules classify_rules[] = {
     /* come back later, nothing is wrong */
-    { CLASS_GREYLISTED, 9,
+    { CLASS_GREYLISTED, 10,
       "greylist~|graylist~|grey list~|gray list~|greylst|postgrey|/greylist~|grauliste|auf graue liste|liste grise|"
       "listes grises|lista gris|listas grises|lista grigia|lista cinza|lista cinzenta|szara lista|szarej liscie|"
       "серый список|серые списки|серого списка|серых спис~|серых листов|грейлист~|sedy list|sedem listu|grijze lijst|"
       "灰名单|灰色名单|灰名單|灰色列表|グレイリスト|グレーリスト|그레이리스트" },
     { CLASS_GREYLISTED, 9, "verification in progress" },
+    { CLASS_GREYLISTED, 9, "triplet|policy delay" },
+    { CLASS_GREYLISTED, 8, "gl01|first contact|never seen before|not seen before" },
     { CLASS_GREYLISTED, 7,
-      "triplet|first time sender|not yet passed|delayed * anti spam|early retry|retry too early|retrying too soon|"
+      "first time sender|not yet passed|delayed * anti spam|early retry|retry too early|retrying too soon|"
       "you retried too|temporarily delayed|delayed for * seconds|initial contact" },
     { CLASS_GREYLISTED, 4,
       "4:come back later|4:come back in|4:please come back|4:unknown sender * try|4:try again in|4:retry in" },
     { CLASS_GREYLISTED, 3, "4:retry later|4:temporarily deferred|4:deferred" },
 
     /* too much from you now */
+    { CLASS_RATE_LIMIT, 11, "unusual rate|unusual amount|unusual number|message rate|mail rate|receive rate" },
     { CLASS_RATE_LIMIT, 9,
-      "rate limit~|ratelimit~|rate limited|throttl~|too many recipients|too many rcpt~|too many messages|too many "
+      "too many * sessions|too many * connections|too many * messages|too many * recipients|rate "
+      "limit~|ratelimit~|rate limited|throttl~|too many recipients|too many rcpt~|too many messages|too many "
       "mails|"
       "too many emails|too many connection~|too many concurrent|too many simultaneous|too many open|too many parallel|"
-      "too many sessions|too many smtp|too many recent|too many envelopes|too many deliveries|unusual rate|"
+      "too many sessions|submission rate|rp 001|rp 002|rp 003|too many smtp|too many recent|too many envelopes|too "
+      "many deliveries|unusual rate|"
       "receiving mail * rate|receiving mail too|too quickly|submissionquota~|/submissionquota~|submission quota|"
       "message quota|sending quota|daily quota|hourly quota|sending rate|send rate|max emails|maximum emails|"
       "maximum number of recipients|maximum number of messages|maximum number of connections|frequency limited|"
@@ -75,7 +87,11 @@ static const struct rules classify_rules[] = {
       "zbyt wielu odbiorcow|слишком много соедин~|слишком много писем|слишком много получателей|слишком много сообщ~|"
       "prilis mnoho|同時接続|過于頻繁|过于频繁|频率|頻度|送信数|流量制限|rcptcountexceed~" },
     { CLASS_RATE_LIMIT, 8,
-      "MUCH * per SPAN|exceed~ * per SPAN|SPAN * MUCH * exceed~|SPAN * limit~ exceed~|exceed~ * SPAN MUCH|SPAN "
+      "session limit|sessions limit|SPAN quota|SPAN * quota|exceed~ * rate|rate exceed~|rate * exceed~|langsamer|plus "
+      "lentement|mas despacio|number of sessions|maximum * sessions|sessions for|SPAN * limit reached|limit * SPAN "
+      "reached|limit * SPAN * reached|ORANGE 104|ib007|ib504|ib510|ib605|ib607|cxcnct|cxmxrt|hl icc|hl ifc|mi dmc|rp "
+      "drc|rp trc|rp ccl|mi stc|con b1|frequency|短時間|短时间|大量のメール|MUCH * per SPAN|exceed~ * per SPAN|SPAN * "
+      "MUCH * exceed~|SPAN * limit~ exceed~|exceed~ * SPAN MUCH|SPAN "
       "limit|rate of * exceed~|SPAN exceeded|recipients allowed|recipients per message|allowed recipients|threshold "
       "exceeded|thread limit|per connection|too many invalid|too many bad|too many unknown|"
       "SPAN sending limit|this hour|connection rate|connection limit|connections limit|connection count|"
@@ -85,24 +101,36 @@ static const struct rules classify_rules[] = {
       "limit for the number|limit on the number|limit * number of|tenant * exceed~ threshold|exceed~ * threshold|"
       "frequency * exceed~|frequenz~|concurrent * exceed~|concurrency limit|simultaneous * limit|maximum * connections|"
       "превышен~ лимит|превышен~ * лимит|превышен~ количеств~|слишком часто|連線數|连接数|连接过多|太多连接|发送过多|"
-      "接続数|宛先数|limite * envio|limite d envoi|limite de mensajes|limite di invio|limiet overschreden|"
+      "接続数|宛先数|limite * envio|limite d envoi|limite * connexion~|limite * atteint~|limite de mensajes|limite di "
+      "invio|limiet overschreden|"
       "limit wiadomosci|limit polaczen|limit odeslanych" },
     { CLASS_RATE_LIMIT, 7,
-      "mass mail~|high volume|excessive volume|unusual volume|excessive number|excessive rate|too much mail|too much|"
+      "per SPAN|pro SPAN|por SPAN|par SPAN|all ora|na godzine|в час|в сутки|numerous attempts|mass mail~|high "
+      "volume|excessive volume|unusual volume|excessive number|excessive rate|too much mail|too much|"
       "flood~|traffic shaping|burst|limit reached|limit was reached|has reached * limit" },
     { CLASS_RATE_LIMIT, 6,
       "prilisn~ pocet|prekrocen~ * limit|try again slower|too many|zu viele|trop de|demasiad~|troppi|troppe|muitos|te "
       "veel|zbyt wiele|zbyt wielu|слишком много|太多|過多|"
-      "exceed~ * message|tarpit~" },
-    { CLASS_RATE_LIMIT, 4, "limit exceeded|exceeded * limit~|exceeds * limit~|over limit|limit~ overschreden" },
+      "exceed~ * message|exceeded * limit~|limits * how many|tarpit~" },
+    { CLASS_RATE_LIMIT, 5, "MUCH * EXCEED|EXCEED * MUCH|MUCH EXCEED|EXCEED MUCH" },
+    { CLASS_RATE_LIMIT, 4, "limit exceeded|exceeds * limit~|over limit|limit~ overschreden" },
 
     /* your address or domain is listed, blocked, without PTR, of bad name */
+    { CLASS_REPUTATION, 10, "specified in the ptr record|match * ptr record" },
     { CLASS_REPUTATION, 9,
-      "cxbl|cdrbl|insecure mail relay|insecure relay|user complaints|due to ip reputation|valid sender domain * "
+      "without ptr|missing ptr|no ptr|ptr record|sender history|adres ip * REFUSED|ip adresse * REFUSED|direccion ip * "
+      "REFUSED|indirizzo ip * REFUSED|adresse ip * REFUSED|endereco ip * REFUSED|ip адрес * REFUSED|ip adres * "
+      "REFUSED|access denied ip name lookup|cxbl|cdrbl|insecure mail relay|insecure relay|user complaints|due to ip "
+      "reputation|valid sender domain * "
       "reverse dns|"
+      "email reputation|ip reputation|sender reputation|reputation service~|bad senders|"
       "not authorized to send email directly|not authorized to send mail directly|reverse dns|"
       "low reputation|poor reputation|bad reputation|block list|banned sending ip|open relay|open proxy|open proxies" },
     { CLASS_REPUTATION, 8,
+      "because of abuse|owing to abuse|ORANGE 101|ORANGE 102|ORANGE 103|ORANGE 510|ORANGE 630|ORANGE "
+      "999|ib103|ib104|ib105|ib106|ib108|ib110|ib111|ib112|ib113|ipbl~|hl rep|hl mep|hl ihu|hl ipb|rp qrc|wm bli|dt "
+      "rbl|rtr bb|rtr bg|rtr bl|rtr du|rtr sc|rly b1|rly nw|rly sn|dyn t1|dns p1|dns nr|dns b1|unresolvable relay "
+      "host|HOST is blocked|HOST has been blocked|HOST is REFUSED|dynamisch~|"
       "sending spam|sends spam|spams from|from dynamic|dynamic ips|your isp|bad ip|ip profile|unverifyable|unwanted "
       "messages|"
       "confirm this mail server|ip name lookup|name lookup failed|ip address * REFUSED|your ip * "
@@ -129,7 +157,8 @@ static const struct rules classify_rules[] = {
       "反向解析|反向dns|ptr记录|dns inverse|dns inverso|resolucion inversa|dns reverso|обратн~ зон~|обратн~ запис~|"
       "обратн~ dns|rekord odwrotny|revdns|reverz~|reverse * eintrag|평판|블랙리스트" },
     { CLASS_REPUTATION, 7,
-      "messages from IP|mail from IP|connections * not * accepted from|connections from|connection from * REFUSED|"
+      "ip adress|messages from IP|mail from IP|connections * not * accepted from|connections from|connection from * "
+      "REFUSED|"
       "not accept~ * connections|IP * REFUSED|REFUSED * IP|your ip REFUSED|ip * REFUSED|"
       "ip address is|your domain * REFUSED|your host * REFUSED|your server * REFUSED|your mail server|"
       "your network|part of their network|spamming|spam from your|abuse from|abusive|due to abuse|abuse~ * IP|"
@@ -142,19 +171,27 @@ static const struct rules classify_rules[] = {
       "cloudmark|proofpoint dynamic|ip adresse * REFUSED|direccion ip|indirizzo ip|endereco ip|adres ip|ip адрес~|"
       "ip地址|ipアドレス" },
     { CLASS_REPUTATION, 6,
-      "your ip|blocked by|blocked|//unsolicitedip~|blocage|not whitelisted|whitelist|whitelisted|connection REFUSED by|"
+      "not trusted|untrusted|go away|requires confirmation|REFUSED see|aup|your ip|blocked "
+      "by|blocked|//unsolicitedip~|blocage|not whitelisted|whitelist|whitelisted|connection REFUSED by|"
       "client host|your host|not accepting mail from|connection rejected|connections REFUSED" },
     { CLASS_REPUTATION, 5, "IP|spam block|connection denied|access from" },
 
     /* judged from the message */
     { CLASS_CONTENT, 10, "duplicate header~|multiple * headers" },
     { CLASS_CONTENT, 9,
-      "surbl|uribl|/surbl|/uribl|message body contains|body contains|clamav|password protected|contains * virus|"
+      "encoded word|surbl|uribl|/surbl|/uribl|message body contains|body contains|clamav|password protected|contains * "
+      "virus|"
       "/mcspam~|attachment type|blocked attachment|attachment * REFUSED|attachments * REFUSED|message id header|"
       "no message id|missing message id|MALICE found|found MALICE|infected with|infected by|infected mail|"
       "infected message|infected email|found * MALICE|MALICE detected|detected * MALICE|contains * MALICE|"
       "kennwortgeschuetzt~" },
     { CLASS_CONTENT, 8,
+      "indesirable~|non sollicite~|werbung|scored * points|spam points|score * limit|fingerprint~|pyzor|razor2|dcc "
+      "check|ORANGE "
+      "506|ib212|ib705|urlbl~|hvu b1|hvu b2|no spam|spam blocked|too much spam|spamming not allowed|our filter|our "
+      "filters|вредонос~|zlosliw~|szkodliw~|schaedlich~|malveillant~|malicios~|content examination|REFUSED url|REFUSED "
+      "urls|url REFUSED|url is REFUSED|REFUSED link~|subject contains|subject line|REFUSED word~|word~ "
+      "REFUSED|prohibited word~|MAIL * contains|"
       "dangerous file|file attached|attached file~|forbidden file|blocked file|base64|corrupt message|corrupted "
       "message|"
       "MALICE|/malware|attachment|attachments|trojan~|eicar|spam detected|detected spam|detected as spam|considered "
@@ -193,14 +230,16 @@ static const struct rules classify_rules[] = {
       "filter|content scanner detected|infectious|email flagged|advertis~|"
       "not RFC compliant|rfc compliant|rfc compliance|headers|mime|//unsolicitedmessage~|//rfcmessagenoncompliant|"
       "high spam|spam like|spammy|message * suspicious|content|spam-like|unsolicited" },
-    { CLASS_CONTENT, 6, "spam|spam~|skräppost~|roskaposti~|junk|ube|uce|anhang|anlage|suspicious|filtered|header" },
+    { CLASS_CONTENT, 6,
+      "MAIL blocked|MAIL is blocked|MAIL has been blocked|MAIL was "
+      "blocked|spam|spam~|skräppost~|roskaposti~|junk|ube|uce|anhang|anlage|suspicious|filtered|header" },
     { CLASS_CONTENT, 4, "body|detected that this message|//spam|//help spam" },
     { CLASS_CONTENT, 5, "security policies|message contains|objectionable|offensive" },
 
     /* SPF, DKIM, DMARC, ARC */
-    { CLASS_AUTH_POLICY, 10, "/dmarc~|/dkim|/spf|//openspf~|ptr records and authentication" },
+    { CLASS_AUTH_POLICY, 10, "/dmarc~|/dkim|/spf|openspf~|//openspf~|ptr records and authentication" },
     { CLASS_AUTH_POLICY, 9,
-      "arc validation|arc seal~|arc chain|arc fail~|arc verification|bad arc|"
+      "arc validation|ORANGE 401|ORANGE 517|ib508|cxsndr|arc seal~|arc chain|arc fail~|arc verification|bad arc|"
       "invalid arc|sender policy framework|domainkeys|domain keys|domainkey|adsp|"
       "sender is unauthenticated|unauthenticated email|unauthenticated mail|unauthenticated message|"
       "authentication information|authentication checks|purported responsible|senderid|//unauthenticated~|"
@@ -209,6 +248,7 @@ static const struct rules classify_rules[] = {
       "send mail from|"
       "not allowed to send mail for|not authorized to send email for|not authorised to send mail|"
       "designated * sender|not a designated|does not designate|email authentication|message authentication failed" },
+    { CLASS_AUTH_POLICY, 9, "sender id pra|sender id not|sender id check|sender id fail~" },
     { CLASS_AUTH_POLICY, 8,
       "sender id|signature * invalid|invalid signature|bad signature|signature verification|signature did not verify|"
       "missing signature|sender authentication|domain authentication|not authenticated by|fails authentication|"
@@ -216,7 +256,9 @@ static const struct rules classify_rules[] = {
       "domain owner * policy|送信ドメイン認証|domain alignment|alignment" },
 
     /* no relaying for you, log in first */
+    { CLASS_RELAY_DENIED, 10, "not an open relay|open relay * not allowed|too many unauthenticated" },
     { CLASS_RELAY_DENIED, 9,
+      "tenantattribution|tenantinboundattribution|not permitted to relay|not allowed to relay|not authorized to relay|"
       "relay access denied|relay disabled|relaying disabled|relaying denied|relaying disallowed|relay denied|relay "
       "denial|relaying prohibited|"
       "relay prohibited|relay * not permitted|relay not permitted|unable to relay|cannot relay|can't relay|rcpthost~|"
@@ -232,8 +274,12 @@ static const struct rules classify_rules[] = {
       "autenticazione richiesta|autenticazione necessaria|autenticacao necessaria|autenticacao requerida|"
       "requer autenticacao|kein relay~" },
     { CLASS_RELAY_DENIED, 8,
-      "incorrect authentication|authentication data|application specific password|your web browser|"
-      "not handle mail for|don't handle mail for|relaying|relay * REFUSED|relay * not|no relay~|no relay|not to "
+      "not handled by this|no authentication|nonlocal recipient|non local "
+      "recipient|authentifizier~|authentifiez|autentique|forwarding to remote|server authentication|ORANGE 305|ORANGE "
+      "402|failed to authenticate|authentication turned on|reenvio|incorrect authentication|authentication "
+      "data|application specific password|your web browser|"
+      "cannot deliver mail for|can't deliver mail for|not handle mail for|don't handle mail for|relaying|relay * "
+      "REFUSED|relay * not|no relay~|no relay|not to "
       "relay|do not relay|don't relay|"
       "doesn't relay|does not relay|not relay~|relay attempt|relay not|relay restrict~|open to relay|relayed|"
       "not authenticated|isn't authenticated|need to authenticate|"
@@ -258,8 +304,10 @@ static const struct rules classify_rules[] = {
       "unregistered domains|sender address rejected user unknown|sender address rejected undeliverable|sender address "
       "rejected unverified|"
       "sender address rejected malformed|sender address rejected domain" },
+    { CLASS_BAD_SENDER, 10, "from header domain|from header * not exist|from domain * not exist" },
     { CLASS_BAD_SENDER, 9,
-      "sendasdenied|/sendasdenied|send as denied|not allowed to send as|permission to send as|permissions to send as|"
+      "sender REFUSED * UNKNOWN|sendasdenied|/sendasdenied|send as denied|not allowed to send as|permission to send "
+      "as|permissions to send as|"
       "send as this|send on behalf|badmailfrom|sender signature|envelope sender is in|not accept mails from this "
       "sender|"
       "spoof~ * address|sender does not exist|sender address does not exist|sender domain does not exist|"
@@ -270,8 +318,12 @@ static const struct rules classify_rules[] = {
       "SENDER * existiert nicht|SENDER * nicht existent|SENDER * n existe pas|SENDER * no existe|SENDER * non esiste|"
       "SENDER * nao existe|SENDER * nie istnieje|SENDER * не существует|SENDER * bestaat niet|SENDER * neexistuje|"
       "发件人 不存在|domain of sender address" },
+    { CLASS_BAD_SENDER, 9, "batv|SENDER domain * not resolve|SENDER domain * not exist" },
     { CLASS_BAD_SENDER, 8,
-      "not allowed to send|sender unknown|sender domain unknown|unknown sender|sender domain * not|sender address * "
+      "may not send * as|cannot send * as|can't send * as|not * send mail as|ORANGE 403|ORANGE 405|ORANGE 415|ORANGE "
+      "421|ib506|cxsmtp|dt sum|mi spb|wm blu|bogus mail from|bouncedeny|backscatter|third party dsns|unsigned "
+      "dsn|returned mail not|recursive cname|mx records for|different address or alias|not yours|not allowed to "
+      "send|sender unknown|sender domain unknown|unknown sender|sender domain * not|sender address * "
       "not|"
       "sender address * REFUSED|invalid sender|sender invalid|sender address invalid|sender address is invalid|"
       "sender address verification|sender * not * exist|sender * not found|sender * unknown|sender not|"
@@ -287,13 +339,18 @@ static const struct rules classify_rules[] = {
       "sender * null mx|sender * has no mx|sender * no * mx|your account * disabled|your account * suspended|your "
       "account * blocked|"
       "account * not * activated|发件人|發件人|发信人|寄件人|送信者|差出人" },
+    { CLASS_BAD_SENDER, 6,
+      "SENDER * not|SENDER * nicht|SENDER * pas|SENDER * non|SENDER * nao|SENDER * niet|SENDER * nie|SENDER * не" },
     { CLASS_BAD_SENDER, 5,
-      "sender address|sender|absender~|expediteur~|emetteur~|remitente~|mittente|remetente|afzender~|nadawc~|"
+      "not accept mail from|sender "
+      "address|sender|absender~|expediteur~|emetteur~|remitente~|mittente|remetente|afzender~|nadawc~|"
       "отправител~|odesilatel~|送信元" },
 
     /* too large */
+    { CLASS_SIZE, 10, "number of attachments|limit of * attachments" },
     { CLASS_SIZE, 9,
-      "message too large|message too big|message too long|message is too|message size exceed~|message length exceed~|"
+      "ORANGE 514|taille limite|message too large|message too big|message too long|message is too|message size "
+      "exceed~|message length exceed~|"
       "message file too|attachment~ too|attachments too|recipsizelimit|/recipsizelimit|size * exceed~ * MUCH|"
       "message size|MAIL size|databytes|maximum size|maximum message size|message exceed~ * size|size limit|"
       "maximum allowed size|size exceed~|max message size|message length|nachricht * zu gross|nachrichtengroesse|"
@@ -310,11 +367,12 @@ static const struct rules classify_rules[] = {
 
     /* no room in the mailbox */
     { CLASS_MAILBOX_FULL, 10,
-      "mailbox full|mailbox is full|mailbox * is full|mailbox for user is full|mailbox over quota|mailbox quota|"
+      "ORANGE 417|too much mail data|space in mailbox|space in * mailbox|mailbox full|mailbox is full|mailbox * is "
+      "full|mailbox for user is full|mailbox over quota|mailbox quota|"
       "inbox is full|inbox full|over quota|overquota|out of storage|overquota~|//overquota~|quota exceeded for|"
       "mailbox exceed~|mailbox has exceed~|mailbox size limit|mailbox * exceed~|mailbox storage|"
       "mailbox * over its|mailbox * over the|WHO has too many messages|not enough storage space in|does not have "
-      "enough space|user s space|exceed~ * disk|"
+      "enough space|user space|exceed~ * disk|"
       "exceeded storage allocation|storage allocation|account is full|user is full|"
       "space allowed|boite * pleine|postfach * voll|postfach ist voll|buzon * lleno|casella * piena|caixa * cheia|"
       "skrzynk~ * peln~|ящик * переполнен~|ящик * заполнен|schrank~ * plna|postvak * vol|postbus * vol|"
@@ -322,7 +380,8 @@ static const struct rules classify_rules[] = {
     { CLASS_MAILBOX_FULL, 8,
       "quota exceed~|exceed~ * quota|quota * exceed~|exceed~ * storage|storage * exceed~|storage full|storage limit|"
       "storage is full|disk quota|quota full|quota * full|quota limit|user quota|not enough storage space available in|"
-      "mailbox size|mailbox space|mailfolder is full|maildir|WHO * full|WHO * over|insufficient * quota|"
+      "mailbox size|mailbox space|mailfolder is full|maildir|WHO * full|WHO over|WHO is over|WHO * is over|WHO * over "
+      "its|WHO * over quota|insufficient * quota|"
       "kontingent~|speicherplatz|voll|pleine|saturee|depasse * quota|quota * depass~|superad~ * "
       "cuota|cuota|lleno|llena|"
       "piena|pieno|superat~ * quota|quota superat~|spazio esaurito|cheia|cheio|cota excedida|quota excedida|"
@@ -344,8 +403,12 @@ static const struct rules classify_rules[] = {
       "addressee unknown|user invalid|"
       "用户不存在|用戶不存在|收件人不存在|账号不存在|邮箱不存在|帐号不存在|宛先不明|ユーザーが存在|ユーザが存在|"
       "존재하지 않는 사용자|사용자가 존재하지" },
+    { CLASS_UNKNOWN_USER, 9, "ORANGE 416|ORANGE 418|ORANGE 420|ORANGE 426|edge blocking|badrcptto|badrecipientto" },
     { CLASS_UNKNOWN_USER, 8,
-      "WHO UNKNOWN|WHO * UNKNOWN|UNKNOWN WHO|UNKNOWN * WHO|UNKNOWN email WHO|UNKNOWN local|WHO not found|"
+      "WHO not present|WHO not in|WHO * directory|nessun utente|no mail box|mail box not|mail box unavailable|not a "
+      "local address|not a local user|recipient has been denied|recipient not ok|no one at|home directory|reach is "
+      "GONE|contact is GONE|has left|WHO UNKNOWN|WHO * UNKNOWN|UNKNOWN WHO|UNKNOWN * WHO|UNKNOWN email WHO|UNKNOWN "
+      "local|WHO not found|"
       "WHO * not found|WHO * not exist|WHO * doesn't exist|WHO doesn't exist|doesn't have * account|"
       "does not have * account|WHO * not known|WHO * not valid|not a known WHO|not a valid WHO|not valid WHO|"
       "no WHO|no valid WHO|no active WHO|WHO GONE|WHO * GONE|GONE WHO|account is blocked|mailbox is blocked|user is "
@@ -365,7 +428,12 @@ static const struct rules classify_rules[] = {
       "존재하지|mailbox name not|address rejected ADDR|recipient UNKNOWN|bad destination|bad recipient|"
       "not a mailbox|recipient ok but" },
     { CLASS_UNKNOWN_USER, 7,
-      "unallocated|recipient address~ rejected undeliverable|undeliverable address|recipient address~ rejected "
+      "is suspended|been suspended|can't accept user|non existent|unavaiable|is not active|isn't active|currently "
+      "suspended|has been "
+      "suspended|temporary locked|archived|archivee|suspend the|has been replaced|no encontrad~|non trovat~|nao "
+      "encontrad~|introuvable|нет пользовател~|пользовател~ нет|/resolver /adr|due to "
+      "inactivity|inactivity|unallocated|recipient address~ rejected undeliverable|undeliverable address|recipient "
+      "address~ rejected "
       "unverified|"
       "mailbox unavailable|mailbox is unavailable|account unavailable|user unavailable|recipient unavailable|"
       "address unavailable|WHO ADDR is unavailable|WHO is unavailable|mailbox not available|recipient "
@@ -386,6 +454,7 @@ static const struct rules classify_rules[] = {
       "tls currently|tls not available|tls is not available|encryption required|encryption needed|"
       "encryption is required|unencrypted|unverschluesselt~|//tlsrequired" },
     { CLASS_TLS, 8,
+      "plaintext|plain text connection~|cleartext|clear text|dane|klartext|"
       "tls|tlsv~|ssl|sslv2|sslv3|encryption|certificate|certificates|secure "
       "connection|handshake|cipher|ciphers|encrypted connection|"
       "encrypted session|encrypt "
@@ -394,8 +463,10 @@ static const struct rules classify_rules[] = {
       "conexion segura" },
 
     /* syntax and sequence */
+    { CLASS_PROTOCOL, 10,
+      "malformed sender|malformed recipient|malformed WHO|may not be repeated|UNKNOWN authentication|UNKNOWN auth" },
     { CLASS_PROTOCOL, 9,
-      "too many lines|this is an smtp|"
+      "too many lines|this is an smtp|domain name required|domain required|"
       "syntax error|syntax mail|syntax rcpt|syntax ehlo|syntax helo|synchronization|synchronisation|//smtplf|"
       "no recipients|address syntax|bad sequence|out of sequence|out of order|rfc 5321 address|"
       "command not recognized|command not recognised|command not implemented|command unrecognized|command unrecognised|"
@@ -410,8 +481,10 @@ static const struct rules classify_rules[] = {
       "improper use of smtp|command pipelining|smtputf8|say hello|polite people|be polite|no valid recipients|"
       "syntaxfehler|ungueltig~ befehl|unbekannt~ befehl|erreur de syntaxe|error de sintaxis|errore di sintassi|"
       "erro de sintaxe|bledna skladnia|синтаксическ~|chyba syntaxe|语法错误|構文" },
+    { CLASS_PROTOCOL, 9, "501:UNKNOWN WHO|501:bad WHO|501:malformed WHO|501:WHO UNKNOWN" },
     { CLASS_PROTOCOL, 8,
-      "syntax|unsupported option~|unknown option~|unrecognized option~|binarymime|sender already|already "
+      "ib501|ib502|mi cel|mi ccl|syntax|unsupported option~|unknown option~|unrecognized option~|binarymime|sender "
+      "already|already "
       "specified|already given|already has|parameter~ not|invalid parameter~|"
       "parameter~ * invalid|unknown parameter~|unsupported parameter~|parameter~ unrecognized|unrecognized parameter~|"
       "command parameter~|command~ * not|invalid argument~|argument~ * invalid|bad argument~|bad parameter~|"
@@ -428,7 +501,8 @@ static const struct rules classify_rules[] = {
 
     /* next hop or DNS unreachable, timeouts */
     { CLASS_NETWORK, 9,
-      "recipient address~ rejected domain not found|destination system|connection timed out|no route to|host "
+      "connection expired|host name lookup|recipient address~ rejected domain not found|destination system|connection "
+      "timed out|no route to|host "
       "unknown|unknown host|host not found|host or domain name not found|"
       "message expired|in the queue too long|delivery expired|delivery time expired|dns query|dns lookup|unknown "
       "domain name|unroute~ mail domain|unroute~ domain|dns error|"
@@ -438,6 +512,8 @@ static const struct rules classify_rules[] = {
       "inalcanzable|irraggiungibile|inacessivel|niet bereikbaar|недоступен сервер|no answer from|nieosiagaln~|"
       "not reachable|unreachable" },
     { CLASS_NETWORK, 8,
+      "conversation with|no route for|a gateway for|dead domain|mail domain * unknown|mail domain * not|recipient "
+      "domain|dns domain|domain * does not exist|domain * doesn't exist|verbindung * fehlgeschlagen|zielserver|"
       "name resolution|domain does not exist|domain doesn't exist|domain must exist|domain name not found|domain not "
       "found|unknown domain|"
       "domain unknown|name or service not known|deliver to domain|did not respond|multiple retries|delivery attempts|"
@@ -445,31 +521,36 @@ static const struct rules classify_rules[] = {
       "connect|unable to reach|unable to establish|able to establish|"
       "cannot connect|can't connect|could not connect|couldn't connect|failed to connect|cannot reach|could not reach|"
       "connection failed|connection lost|connection closed by|lost connection|connection refused|socketerror|"
-      "socket error|failover|not responding|no response from|remote server|next hop|name server|host is down|"
+      "socket error|failover|not responding|no response from|next hop|name server|host is down|"
       "host down|host * not found|host lookup|address lookup|mx lookup|mx host~|mx record~ * not|no mx|"
       "domain does not resolve|no a record|network error|network failure|network problem|could not resolve|"
       "cannot resolve|unable to resolve|zeitueberschreitung|delai * depasse|delai d attente|tiempo de espera|"
       "tempo scaduto|tempo esgotado|limit czasu|тайм аут|таймаут|время "
       "ожидания|超时|逾時|连接失败|タイムアウト|接続できません|"
-      "接続できませんでした|sender verify callout|complete * callout|remote host|verify address|verifying address" },
+      "接続できませんでした|sender verify callout|complete * callout|verify address|verifying address" },
     { CLASS_NETWORK, 6, "timeout|time out|dns|network|unable to verify" },
-    { CLASS_NETWORK, 5, "no such domain" },
+    { CLASS_NETWORK, 5, "remote server|remote host|no such domain" },
     { CLASS_NETWORK, 4, "destination|host" },
 
     /* trouble at the server */
+    { CLASS_LOCAL, 10,
+      "queue is full|queue full|spool full|memory limit|failed to scan|ORANGE 505|unable to scan|cannot scan|could not "
+      "scan|clamd * not" },
     { CLASS_LOCAL, 9,
       "relaying not configured|next hop lacks|"
       "internal * error|internal error|internal server|local error|error in processing|error * processing|"
       "processing error|configuration error|config error|misconfigur~|configuration problem|disk full|not enough "
       "disk|out of disk|low disk|"
       "no space left|insufficient system|insufficient * system storage|system storage|system full|mail system full|"
-      "system is full|out of memory|cannot allocate|space shortage|disk is full|system config|database|db error|"
-      "ldap|mysql|sql error|shutting down|shutdown|maintenance|server ports|plugin timeout|could not load|"
+      "system is full|out of memory|cannot allocate|space shortage|disk is full|system config|database * "
+      "error|database error|database is|db error|"
+      "ldap server|ldap error|ldap * unavailable|mysql server|sql error|shutting down|shutdown|maintenance|server "
+      "ports|plugin timeout|could not load|"
       "temporary authentication failure|temporary auth|authentication server|auth server|"
       "resources temporarily|insufficient * resources|insufficient resources|out of resources|insufficient disk|"
       "insufficient storage|insufficient space|virus scanner|scanner * unavailable|scanning error|scan error|"
       "clamd|content filter * fail~|content filter unavailable|filter * not available|milter|temporary lookup failure|"
-      "lookup failure|lookup failed|lookup error|backend|no healthy|replicated|read only|readonly|i/o error|"
+      "lookup failure|lookup failed|lookup error|no healthy|replicated|read only|readonly|i/o error|"
       "service overloaded|overload~|high load|load average|system load|too busy|server busy|server is busy|"
       "system is busy|busy|try again later * busy|mailbox is locked|mailbox locked|mailbox busy|being accessed|"
       "wartung~|ueberlastet|ueberlast|interner fehler|interner serverfehler|erreur interne|surcharg~|error interno|"
@@ -480,7 +561,9 @@ static const struct rules classify_rules[] = {
       "technische stoerung|technisch~ problem~|technical problem~|technical difficult~|technical error|"
       "probleme technique" },
     { CLASS_LOCAL, 7,
-      "command failed|command died|procmail|maildrop failed|unable to process|encountered an error|system call|"
+      "command output|pipe to|output file|x unix|no mdb|"
+      "database|ldap|mysql|backend|command failed|command died|procmail|maildrop failed|unable to process|encountered "
+      "an error|system call|"
       "unable to write|cannot write|unable to open|cannot open|unable to create|unable to save|cannot save|"
       "unable to store|unable to queue|queue file|queue error|queue full|cannot * queue|spool|server error|"
       "system error|system problem|server configuration|temporary * error|temporary * problem|temporary * failure|"
@@ -507,19 +590,25 @@ static const struct rules classify_rules[] = {
       "recipient preferences|recipient does not want|does not want mail|refused by recipient|rejected by recipient|too "
       "many hops|hop count|hops" },
     { CLASS_OTHER, 9,
-      "mail loop|mail loops|routing loop|forwarding loop|loop detected|looping|loops back|message loop|//mailloop|"
+      "blocked you|recipient has blocked|not authenticated by organization|mail loop|mail loops|routing "
+      "loop|forwarding loop|loop detected|looping|loops "
+      "back|message loop|//mailloop|"
       "mail schleife|boucle|bucle|mailschleife|too many received headers|rejectmessage|/rejectmessage|"
+      "restrictedtorecipientspermission|not authorized to send to|not allowed to send to|"
       "recipient address~ rejected access denied|allowed senders list|"
       "rejected by organization|recipientrestricted|/recipientrestricted|not allowed to send to this|"
       "refused by user|rejected by user|owner * does not accept|only accepts * members|not authorized to post|"
       "not a member|members only|moderat~|closed list|not subscribed|subscribers" },
     { CLASS_OTHER, 7,
-      "blocked by the recipient|recipient s rules|user s rules|by recipient rules|loop|loops|mailing "
+      "envelope blocked|only accepts * mail|blocked by the recipient|recipient rules|user rules|/resolver "
+      "/rst|/resolver /fwd|/resolver /grp|only receive~ * from|only accept~ * from|accept~ * only from|by recipient "
+      "rules|loop|loops|mailing "
       "list|administrative prohibition|administratively|policy reasons|policy violation|policy rejection|local "
       "policy|organization policy|policy restriction~|"
       "by policy|due to policy|violates * policy|violation of policy|policy" },
     { CLASS_OTHER, 5,
-      "access denied|permission denied|not permitted|not allowed|not authorized|not authorised|delivery not authorized|"
+      "access denied|permission denied|no permission|not permitted|not allowed|not authorized|not authorised|delivery "
+      "not authorized|"
       "prohibited|forbidden|restricted|blacklisted recipient|discarded|richtlinie~|politique|politica|politicas|beleid|"
       "polityk~|политик~|策略|ポリシー" },
     { CLASS_OTHER, 3, "message refused|message rejected|mail refused|mail rejected|REFUSED|unwanted" },

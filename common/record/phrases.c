@@ -39,7 +39,7 @@ struct rule {
     uint16_t next;         /* rule with the same beginning */
     enum reply_class class;
     int rank, score;
-    int only; /* 4 or 5: only replies of that kind; 0: all */
+    int only; /* a code or its first digit: only such replies; 0: all */
 };
 
 static struct step steps[STEPS_MAX];
@@ -159,9 +159,10 @@ static void compile_rule(enum reply_class class, int rank, struct span text)
     int words = 0;
     r->class = class;
     r->rank = rank;
-    if (text.n > 2 && text.p[1] == ':') {
-        r->only = text.p[0] - '0';
-        text = span_skip(text, 2);
+    const char *colon = memchr(text.p, ':', min_size(text.n, 4));
+    if (colon) {
+        r->only = atoi(text.p);
+        text = span_skip(text, (size_t)(colon - text.p) + 1);
     }
     r->first = (uint16_t)step_count;
     compile_phrase(text);
@@ -265,7 +266,8 @@ static void try_chain(uint16_t i, const struct words *w, const uint32_t *sets, u
     for (; i != NONE; i = rules[i].next) {
         const struct rule *r = &rules[i];
         bool better = *best < 0 || r->score > rules[*best].score || (r->score == rules[*best].score && i < *best);
-        if (better && (r->only == 0 || r->only == code / 100) && steps_fit(&steps[r->first], r->count, w, sets, at))
+        if (better && (r->only == 0 || r->only == code / 100 || r->only == code) &&
+            steps_fit(&steps[r->first], r->count, w, sets, at))
             *best = i;
     }
 }

@@ -117,13 +117,16 @@ static bool said_before(const struct pieces *p, unsigned i, const char *word)
     return false;
 }
 
-/* "queued as X", "queued on HOST as X", "accepted as X". */
+/* "queued as X", "queued on HOST as X", "accepted as X", "queued on HOST X". */
 static struct span after_as(const struct pieces *p)
 {
     for (unsigned i = 1; i + 1 < p->count; i++)
         if (is_word(p, i, "as") &&
             (said_before(p, i, "queued") || said_before(p, i, "accepted") || said_before(p, i, "saved")))
             return announced(p->bare[i + 1]);
+    for (unsigned i = 1; i + 2 < p->count; i++)
+        if (is_word(p, i, "on") && is_word(p, i - 1, "queued"))
+            return alone(p->bare[i + 2]);
     return SPAN_NONE;
 }
 

@@ -110,7 +110,13 @@ static bool add_word(struct words *w, size_t from, enum word_kind kind)
     return true;
 }
 
-/* "isn't" is one word, "user's" are two; "e-mail" is one. */
+/* The "'s" of "user's" says nothing. */
+static bool is_possessive(struct span rest)
+{
+    return rest.n >= 2 && rest.p[0] == '\'' && (rest.p[1] | 0x20) == 's' && (rest.n == 2 || !is_alnum(rest.p[2]));
+}
+
+/* "isn't" is one word, and so is "e-mail". */
 static bool joins(const struct words *w, size_t from, struct span rest)
 {
     if (rest.p[0] == '\'')
@@ -124,6 +130,10 @@ static void split(struct words *w, struct span s, enum word_kind kind)
     size_t from = w->used;
     while (s.n > 0) {
         char out[4];
+        if (w->used > from && is_possessive(s)) {
+            s = span_skip(s, 2);
+            continue;
+        }
         struct span rest = s;
         uint32_t cp = take_char(&s);
         if (cp == 0x2018 || cp == 0x2019) {

@@ -26,7 +26,7 @@ static const struct {
     { "", "" },
     { "  ...  ", "" },
     { "User Unknown", "user unknown" },
-    { "doesn't, isn\xe2\x80\x99t; user's", "doesnt isnt user s" },
+    { "doesn't, isn\xe2\x80\x99t; user's", "doesnt isnt user" },
     { "e-mail E-Mails non-existent", "email emails non existent" },
     { "<a@example.com>: rejected", "ADDR rejected" },
     { "a@example.com: rejected", "ADDR rejected" },
