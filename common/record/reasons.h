@@ -2,6 +2,7 @@
 #ifndef COMMON_RECORD_REASONS_H
 #define COMMON_RECORD_REASONS_H
 
+/* clang-format off */
 /* REASON(id, "word"): `reason` of close (events.md). */
 #define CLOSE_REASONS(REASON)                                                                                          \
     REASON(NONE, "")                                                                                                   \
@@ -36,5 +37,6 @@
     ERR(UPSTREAM_TLS_RESIDUE, "upstream_tls_residue", "The upstream sent bytes behind its 220 to STARTTLS")              \
     ERR(SOCKET, "socket", "A system call on a socket failed")                                                          \
     ERR(ACCEPT, "accept", "A connection can't be accepted")
+/* clang-format on */
 
 #endif

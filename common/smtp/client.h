@@ -104,7 +104,8 @@ void smtp_client_free(struct smtp_client *c);
 /* A step on the heap, for smtp_client_add(); text: without line end. */
 struct smtp_step *smtp_step_new(enum smtp_step_kind kind, struct smtp_tag tag, struct span text) MUST_CHECK;
 void smtp_steps_free(struct list *steps);
-/* The TLS handshake has succeeded: EHLO is said again (T8's counterpart). Not for implicit TLS, where it comes first. */
+/* The TLS handshake has succeeded: EHLO is said again (T8's counterpart). Not for implicit TLS, where it comes first.
+ */
 void smtp_client_secured(struct smtp_client *c, struct buf *out, usec_t now);
 /* Adds a step and takes it over; its bytes go to out at once or when its turn comes. */
 void smtp_client_add(struct smtp_client *c, struct smtp_step *step, struct buf *out, usec_t now);

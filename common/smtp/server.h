@@ -71,8 +71,8 @@ struct smtp_server_ops {
     void (*end)(void *owner, smtp_slot slot, const struct smtp_server_data *data);
     /* The open transaction ends before its end of data. For DATA: with the reply that refused it. */
     void (*abandon)(void *owner, enum smtp_abandon why, const struct smtp_reply *reply);
-    /* STARTTLS may be granted: fills the slot with 220 or 454 and, after 220, begins the handshake; the input behind the
-     * command must be thrown away first (T7). smtp_server_secured() tells of its success. */
+    /* STARTTLS may be granted: fills the slot with 220 or 454 and, after 220, begins the handshake; the input behind
+     * the command must be thrown away first (T7). smtp_server_secured() tells of its success. */
     void (*starttls)(void *owner, smtp_slot slot);
     /* A command that is relayed as it stands (ETRN). */
     void (*pass)(void *owner, smtp_slot slot, const struct smtp_command *cmd);

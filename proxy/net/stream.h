@@ -19,8 +19,8 @@ struct stream_ops {
     void (*drained)(void *owner);
     /* It can't be used any more: err is an errno, or EPROTO where TLS failed. Not called for eof. */
     void (*broken)(void *owner, int err);
-    /* The handshake that stream_start_tls() began has ended. why: NULL, or the reason of its failure, in plain words; then
-     * nothing more can be read or written. */
+    /* The handshake that stream_start_tls() began has ended. why: NULL, or the reason of its failure, in plain words;
+     * then nothing more can be read or written. */
     void (*secured)(void *owner, const char *why);
 };
 
@@ -39,10 +39,10 @@ struct stream {
     bool handshaking;
     bool tls_wants_write; /* reading or the handshake waits for room to write */
     struct list ready;    /* in the loop's list: TLS holds bytes that the socket will not tell of */
-    bool reading; /* the owner wants bytes */
-    bool eof;     /* the peer has ended its side */
-    bool waiting; /* the socket takes no more for now */
-    bool slow;    /* bytes had to wait, or were many, and the owner was not told yet that they left */
+    bool reading;         /* the owner wants bytes */
+    bool eof;             /* the peer has ended its side */
+    bool waiting;         /* the socket takes no more for now */
+    bool slow;            /* bytes had to wait, or were many, and the owner was not told yet that they left */
     bool connecting;
     int error; /* of a write that failed; told at the next flush */
 };
@@ -50,8 +50,8 @@ struct stream {
 /* Takes the socket, which must not block. connecting: its connect() is under way. */
 void stream_open(struct stream *s, struct loop *loop, int fd, bool connecting, const struct stream_ops *ops,
                  void *owner);
-/* Begins TLS with this SSL object, which is taken over. What was written in clear must have left; what was read and not used is
- * thrown away (RFC 3207 section 4.2). */
+/* Begins TLS with this SSL object, which is taken over. What was written in clear must have left; what was read and not
+ * used is thrown away (RFC 3207 section 4.2). */
 void stream_start_tls(struct stream *s, struct ssl_st *ssl);
 /* Throws away what the peer has sent so far, also what still lies in the socket. */
 void stream_discard_input(struct stream *s);

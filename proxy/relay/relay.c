@@ -33,9 +33,9 @@ static const struct smtp_server_ops server_ops = {
 static void on_client_gone(void *owner, enum close_reason reason);
 static void on_client_closed(void *owner);
 static void on_client_opened(void *owner);
-static const struct client_ops client_ops = {
-    .opened = on_client_opened, .gone = on_client_gone, .closed = on_client_closed
-};
+static const struct client_ops client_ops = { .opened = on_client_opened,
+                                              .gone = on_client_gone,
+                                              .closed = on_client_closed };
 
 static void on_dialled(void *owner, struct upstream *u, size_t server, const struct smtp_reply *ehlo,
                        unsigned attempts);
