@@ -23,7 +23,8 @@ struct closing {
 
 struct loop {
     struct ev_loop *ev;
-    usec_t mono, real; /* the clock when the current callback began: monotonic, and microseconds since 1970 */
+    usec_t mono, real;       /* the clock when the current callback began: monotonic, and microseconds since 1970 */
+    usec_t offset, compared; /* between the two, and when that was last looked at */
     struct timers timers;
     struct buf_pool pool;
     struct list dirty;   /* streams with unsent bytes */
