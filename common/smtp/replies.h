@@ -20,7 +20,6 @@
     OWN(IDLE, 421, "4.4.2", "Idle for too long")                                                                       \
     OWN(LINE_TOO_LONG_CLOSE, 421, "4.7.0", "Too many lines that are too long")                                         \
     OWN(TOO_MANY_ERRORS, 421, "4.7.0", "Too many unrecognized commands")                                               \
-    OWN(LOG_BLOCKED_CLOSE, 421, "4.3.2", "Service overloaded, try again later")                                        \
     OWN(TLS_UNAVAILABLE, 454, "4.7.0", "TLS not available now")                                                          \
     OWN(NEED_TLS, 530, "5.7.0", "Must issue a STARTTLS command first")                                                   \
     OWN(ALREADY_TLS, 503, "5.5.1", "Already in TLS")                                                                     \
@@ -41,7 +40,6 @@
     OWN(NEED_MAIL, 503, "5.5.1", "Need MAIL command")                                                                  \
     OWN(NEED_RCPT, 503, "5.5.1", "Need RCPT command")                                                                  \
     OWN(IN_TRANSACTION, 503, "5.5.1", "Not in a mail transaction")                                                     \
-    OWN(BAD_SEQUENCE, 503, "5.5.1", "Bad sequence of commands")                                                        \
     OWN(BDAT_SYNTAX, 521, "5.5.4", "Bad BDAT argument, closing connection")                                            \
     OWN(NO_VALID_RCPT, 554, "5.5.1", "No valid recipients")                                                            \
     OWN(PARAM_UNKNOWN, 555, "5.5.4", "Parameter not recognized or not implemented")                                    \

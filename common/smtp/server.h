@@ -23,7 +23,6 @@
 
 /* What is fixed for a session; strings are borrowed. */
 struct smtp_server_config {
-    const char *hostname, *banner;
     bool lenient_addresses;
     bool require_tls; /* before TLS most commands get 530 (T9) */
     enum smtp_bare_newline bare_newline;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proxy/relay/engine.h"
 #include "proxy/relay/relay_impl.h"
 
 static void relay_helo(void *owner, smtp_slot slot, enum smtp_verb verb, struct span domain);
@@ -342,25 +343,6 @@ static void look_up_name(struct session *s)
         s->hostname = strdup(now.name);
 }
 
-static void make_config(struct smtp_server_config *c, const struct settings *settings,
-                        const struct listener_settings *ls)
-{
-    *c = (struct smtp_server_config){
-        .hostname = ls->server.hostname,
-        .banner = ls->server.banner,
-        .lenient_addresses = ls->server.lenient_addresses,
-        .bare_newline = ls->server.bare_newline,
-        .disabled_commands = ls->server.disabled_commands,
-        .max_command_length = ls->limits.max_command_length,
-        .max_unrecognized_commands = ls->limits.max_unrecognized_commands,
-        .max_recipients = ls->limits.max_recipients,
-        .max_received = ls->limits.max_received,
-        .max_message_size = ls->server.max_message_size,
-        .require_tls = ls->server.require_tls,
-        .headers = &settings->log.headers,
-    };
-}
-
 static struct session *session_new(struct worker *w, const struct accepted *a)
 {
     struct session *s = calloc(1, sizeof(*s));
@@ -382,11 +364,10 @@ static struct session *session_new(struct worker *w, const struct accepted *a)
 
 static void open_client(struct session *s, const struct accepted *a)
 {
-    struct smtp_server_config config;
+    struct smtp_server_config config = engine_config(s->settings, s->set);
     struct trace_peer peer = {
         .side = SIDE_CLIENT, .remote = a->peer, .local = a->local, .listener = s->set->name, .hostname = s->hostname
     };
-    make_config(&config, s->settings, s->set);
     client_open(&s->client, &s->w->loop, a->fd, &s->trace, &peer, s->set, &config, &server_ops, &client_ops, s);
 }
 

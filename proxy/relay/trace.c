@@ -221,9 +221,3 @@ void trace_error(const struct trace *t, enum side side, unsigned txn, enum recor
 {
     error_record(t, side, txn, record_error_code(err), detail ? detail : record_error_text(err), stage, host);
 }
-
-void trace_errno(const struct trace *t, enum side side, unsigned txn, int err, const char *stage, const char *host)
-{
-    const char *name = strerrorname_np(err);
-    error_record(t, side, txn, name ? name : "EUNKNOWN", strerror(err), stage, host);
-}

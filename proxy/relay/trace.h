@@ -43,8 +43,6 @@ void trace_data(const struct trace *t, enum side side, unsigned txn, uint64_t by
 /* stage and detail may be NULL; without detail the code's own text is the message. host: NULL is the client's. */
 void trace_error(const struct trace *t, enum side side, unsigned txn, enum record_error err, const char *stage,
                  const char *host, const char *detail);
-/* The same for a system call: the code is the errno's name. */
-void trace_errno(const struct trace *t, enum side side, unsigned txn, int err, const char *stage, const char *host);
 struct tls_info;
 /* A handshake that succeeded; info is of the side's peer. */
 void trace_starttls(const struct trace *t, enum side side, const struct tls_info *info, bool implicit, usec_t took);

@@ -424,7 +424,7 @@ struct upstream *upstream_open(struct loop *loop, const struct trace *trace, con
     u->peer = (struct trace_peer){ .side = SIDE_UPSTREAM, .remote = *addr, .server = server };
     if (at->kind == ENDPOINT_UNIX)
         u->peer.remote = u->peer.local = (struct netaddr){ .family = NETADDR_UNIX };
-    u->totals.opened = u->began = loop->mono;
+    u->totals.opened = loop->mono;
     list_init(&u->closing.node);
     timer_init(&u->timer, on_timer);
     u->implicit = set->tls == UPSTREAM_TLS_IMPLICIT;

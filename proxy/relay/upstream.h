@@ -56,7 +56,7 @@ struct upstream {
     usec_t tls_began;
     unsigned said;     /* replies that it gave */
     uint64_t progress; /* bytes written when the body's timer was set */
-    usec_t ready_at, began;
+    usec_t ready_at;
     unsigned txns;            /* transactions begun on it */
     atomic_uint *count;       /* counted down when it is closed or lost; may be NULL */
     void (*freed)(void *arg); /* told then; may be NULL */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "proxy/relay/client.h"
+#include "proxy/relay/engine.h"
 #include "proxy/sink/envelope.h"
 #include "proxy/sink/sink.h"
 
@@ -411,17 +412,7 @@ static void open_client(struct session *s, const struct accepted *a)
 {
     const struct listener_settings *set = a->set;
     struct trace_peer peer = { .side = SIDE_CLIENT, .remote = a->peer, .local = a->local, .listener = set->name };
-    struct smtp_server_config config = {
-        .hostname = set->server.hostname,
-        .banner = set->server.banner,
-        .lenient_addresses = set->server.lenient_addresses,
-        .bare_newline = set->server.bare_newline,
-        .max_command_length = set->limits.max_command_length,
-        .max_unrecognized_commands = set->limits.max_unrecognized_commands,
-        .max_recipients = set->limits.max_recipients,
-        .max_received = set->limits.max_received,
-        .headers = &s->settings->log.headers,
-    };
+    struct smtp_server_config config = engine_config(s->settings, set);
     client_open(&s->client, &s->w->loop, a->fd, &s->trace, &peer, set, &config, &server_ops, &client_ops, s);
 }
 

@@ -331,7 +331,6 @@ static void run_init(struct run *r, const uint8_t *data, size_t answer_count, bo
 {
     uint8_t settings = data[0];
     struct smtp_server_config config = {
-        .hostname = "h",
         .lenient_addresses = settings & 8,
         .require_tls = data[2] & 32,
         .bare_newline = (enum smtp_bare_newline)(settings % 4 % 3),

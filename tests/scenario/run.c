@@ -318,8 +318,7 @@ static const smtp_cap_set unbuilt = SMTP_CAP_BIT(CHUNKING) | SMTP_CAP_BIT(BINARY
 static size_t replay(const struct scenario *sc, long cut, bool *failed)
 {
     struct replay r = { .sc = sc, .cut = cut };
-    struct smtp_server_config config = { .hostname = "tap.example",
-                                         .max_command_length = 2048,
+    struct smtp_server_config config = { .max_command_length = 2048,
                                          .headers = &want,
                                          .lenient_addresses = true,
                                          .max_recipients = 1000,

@@ -266,7 +266,6 @@ static void rig_init(struct rig *r, const struct rig_case *c, enum rig_mode mode
 {
     struct smtp_server_config config = c->config;
     *r = (struct rig){ .c = c, .mode = mode };
-    config.hostname = "tap.example";
     config.headers = &rig_headers;
     if (config.max_command_length == 0)
         config.max_command_length = 2048;

@@ -1,0 +1,18 @@
+/* Keys of `server` and `limits` that the protocol itself depends on. */
+#include "proxy/relay/engine.h"
+
+struct smtp_server_config engine_config(const struct settings *settings, const struct listener_settings *ls)
+{
+    return (struct smtp_server_config){
+        .lenient_addresses = ls->server.lenient_addresses,
+        .bare_newline = ls->server.bare_newline,
+        .disabled_commands = ls->server.disabled_commands,
+        .max_command_length = ls->limits.max_command_length,
+        .max_unrecognized_commands = ls->limits.max_unrecognized_commands,
+        .max_recipients = ls->limits.max_recipients,
+        .max_received = ls->limits.max_received,
+        .max_message_size = ls->server.max_message_size,
+        .require_tls = ls->server.require_tls,
+        .headers = &settings->log.headers,
+    };
+}
