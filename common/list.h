@@ -27,5 +27,14 @@ static inline void list_remove(struct list *node)
     list_init(node);
 }
 static inline struct list *list_first(const struct list *head) { return list_empty(head) ? NULL : head->next; }
+/* All nodes of `from`, in their order, behind those of `to`. */
+static inline void list_move_all(struct list *to, struct list *from)
+{
+    struct list *first;
+    while ((first = list_first(from)) != NULL) {
+        list_remove(first);
+        list_append(to, first);
+    }
+}
 
 #endif

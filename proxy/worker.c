@@ -88,11 +88,7 @@ static void resume_blocked(struct worker *w)
     if (!atomic_exchange(&w->log_woke, false))
         return;
     list_init(&waiting);
-    while (!list_empty(&w->blocked)) {
-        struct list *node = list_first(&w->blocked);
-        list_remove(node);
-        list_append(&waiting, node);
-    }
+    list_move_all(&waiting, &w->blocked);
     if (w->paused && !w->draining && logger_state(w->logger) != LOG_BLOCKED)
         set_paused(w, false);
     while (!list_empty(&waiting)) {

@@ -39,10 +39,7 @@ static void read_ready(struct loop *l)
     struct list now;
     struct list *first;
     list_init(&now);
-    while ((first = list_first(&l->ready)) != NULL) {
-        list_remove(first);
-        list_append(&now, first);
-    }
+    list_move_all(&now, &l->ready);
     while ((first = list_first(&now)) != NULL) {
         list_remove(first);
         stream_read_held(LIST_ENTRY(first, struct stream, ready));

@@ -63,9 +63,8 @@ struct session {
     bool txn_smtputf8, txn_8bit;
     char *first_rcpt; /* owned; for Received */
     smtp_slot end_slot;
-    usec_t mail_at, data_at, body_at, end_at;
-    uint64_t body_octets;
-    char *early; /* a reply that came before the end of data, or what stands for it; owned */
+    usec_t body_at; /* 354 */
+    char *early;    /* a reply that came before the end of data, or what stands for it; owned */
     enum txn_by early_by;
     long reserved; /* octets of room taken in the log */
 };
@@ -100,6 +99,8 @@ void relay_client_gone(struct session *s);
 
 /* relay_up.c */
 extern const struct upstream_ops relay_upstream_ops;
+/* What a reply that decides makes of the message. */
+enum txn_status relay_status(const struct smtp_reply *reply);
 /* Gives a step to the upstream, or keeps it until there is one. */
 void relay_step(struct session *s, enum smtp_step_kind kind, struct smtp_tag tag, struct span text);
 void relay_take_upstream(struct session *s, struct upstream *u, size_t server, unsigned attempts);

@@ -158,7 +158,7 @@ static void refuse_mail(struct session *s, smtp_slot slot, enum smtp_own id)
 {
     const struct smtp_reply *reply = smtp_reply_own(id);
     smtp_server_reply(&s->client.smtp, slot, reply);
-    relay_finish(s, smtp_reply_is(reply, 4) ? STATUS_DEFERRED : STATUS_REJECTED, STAGE_MAIL, BY_SMTPTAP, reply);
+    relay_finish(s, relay_status(reply), STAGE_MAIL, BY_SMTPTAP, reply);
 }
 
 void relay_mail(void *owner, smtp_slot slot, const struct smtp_envelope_command *cmd)
@@ -169,8 +169,7 @@ void relay_mail(void *owner, smtp_slot slot, const struct smtp_envelope_command 
     txn_mail(s->txn, cmd->path, cmd->arg, cmd->mail);
     relay_reserve(s, ROOM_TXN);
     if (cmd->refusal != NULL) {
-        relay_finish(s, smtp_reply_is(cmd->refusal, 4) ? STATUS_DEFERRED : STATUS_REJECTED, STAGE_MAIL, BY_SMTPTAP,
-                     cmd->refusal);
+        relay_finish(s, relay_status(cmd->refusal), STAGE_MAIL, BY_SMTPTAP, cmd->refusal);
         return;
     }
     if (identity_is_untold(s)) {
@@ -247,7 +246,6 @@ void relay_data(void *owner, smtp_slot slot)
         return;
     }
     s->state = RELAY_DATA;
-    s->data_at = s->w->loop.mono;
     relay_step(s, SMTP_STEP_DATA, tag_of(s, slot), SPAN_LIT("DATA"));
 }
 
@@ -338,7 +336,7 @@ static void note_message(struct session *s, const struct smtp_server_data *data)
 static void end_early(struct session *s, smtp_slot slot)
 {
     struct smtp_reply reply = smtp_reply_read(span_str(s->early));
-    enum txn_status status = smtp_reply_is(&reply, 4) ? STATUS_DEFERRED : STATUS_REJECTED;
+    enum txn_status status = relay_status(&reply);
     bool closing = reply.code == 421;
     smtp_server_reply(&s->client.smtp, slot, &reply);
     relay_finish(s, status, STAGE_TRANSFER, s->early_by, &reply);
@@ -380,7 +378,7 @@ void relay_abandon(void *owner, enum smtp_abandon why, const struct smtp_reply *
     struct session *s = owner;
     enum txn_stage stage = why == SMTP_ABANDON_DATA ? STAGE_DATA : relay_stage(s);
     if (why == SMTP_ABANDON_DATA) {
-        relay_finish(s, smtp_reply_is(reply, 4) ? STATUS_DEFERRED : STATUS_REJECTED, stage, BY_SMTPTAP, reply);
+        relay_finish(s, relay_status(reply), stage, BY_SMTPTAP, reply);
     } else if (s->told_lost) {
         relay_finish(s, STATUS_DEFERRED, stage, BY_SMTPTAP, smtp_reply_own(SMTP_OWN_UPSTREAM_LOST));
     } else {
@@ -408,7 +406,7 @@ static void end_without_client(struct session *s)
         reply = smtp_reply_read(span_str(s->early));
         by = s->early_by;
     }
-    relay_finish(s, smtp_reply_is(&reply, 4) ? STATUS_DEFERRED : STATUS_REJECTED, relay_stage(s), by, &reply);
+    relay_finish(s, relay_status(&reply), relay_stage(s), by, &reply);
 }
 
 void relay_client_gone(struct session *s)

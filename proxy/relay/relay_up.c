@@ -100,7 +100,7 @@ static void close_after_421(struct session *s)
     client_end(&s->client, CLOSE_UPSTREAM);
 }
 
-static enum txn_status status_of(const struct smtp_reply *reply)
+enum txn_status relay_status(const struct smtp_reply *reply)
 {
     if (smtp_reply_is(reply, 2))
         return STATUS_ACCEPTED;
@@ -142,7 +142,7 @@ static void mail_reply(struct session *s, const struct smtp_step *step, const st
         return;
     }
     s->up_txn = false;
-    relay_finish(s, status_of(reply), STAGE_MAIL, BY_UPSTREAM, reply);
+    relay_finish(s, relay_status(reply), STAGE_MAIL, BY_UPSTREAM, reply);
     if (reply->code == 421)
         close_after_421(s);
 }
@@ -175,7 +175,7 @@ static void data_reply(struct session *s, const struct smtp_step *step, const st
         return;
     }
     smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
-    relay_finish(s, status_of(reply), STAGE_DATA, BY_UPSTREAM, reply);
+    relay_finish(s, relay_status(reply), STAGE_DATA, BY_UPSTREAM, reply);
     if (reply->code == 421) {
         close_after_421(s);
     } else if (s->up_txn && s->up != NULL) {
@@ -189,7 +189,7 @@ static void end_reply(struct session *s, const struct smtp_step *step, const str
     s->up_txn = false;
     txn_phase_add(s->txn, PHASE_END, s->w->loop.mono - step->since);
     smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
-    relay_finish(s, status_of(reply), STAGE_END, BY_UPSTREAM, reply);
+    relay_finish(s, relay_status(reply), STAGE_END, BY_UPSTREAM, reply);
     if (reply->code == 421)
         close_after_421(s);
     else if (s->client_gone)
@@ -342,11 +342,7 @@ static void on_lost(void *owner, const struct upstream_loss *loss)
         trace_error(&s->trace, SIDE_UPSTREAM, s->txn ? s->txn_number : 0, loss->err,
                     s->txn ? stage_word(relay_stage(s)) : NULL, server, loss_detail(loss, text, sizeof(text)));
     if (stale_mail) {
-        struct list *first;
-        while ((first = list_first(&steps)) != NULL) {
-            list_remove(first);
-            list_append(&s->held, first);
-        }
+        list_move_all(&s->held, &steps);
         retry_mail(s);
         return;
     }
