@@ -262,6 +262,24 @@ void worker_wait_for_log(struct worker *w, struct list *node)
     worker_pause_for_log(w);
 }
 
+void worker_accept_failed(struct worker *w, const char *listener, int err)
+{
+    static const usec_t quiet = 60 * USEC_PER_SEC;
+    struct record r;
+    if (w->accept_told > 0 && w->loop.mono - w->accept_told < quiet)
+        return;
+    w->accept_told = w->loop.mono;
+    record_begin(&r, TNX_ERROR, w->loop.real);
+    record_cstr(&r, KEY_LISTENER, listener);
+    record_open(&r, KEY_ERR);
+    record_cstr(&r, KEY_CODE, record_error_code(ERR_ACCEPT));
+    record_cstr(&r, KEY_MESSAGE, strerror(err));
+    record_close(&r);
+    struct span msg[] = { span_str(record_error_text(ERR_ACCEPT)), SPAN_LIT(": "), span_str(strerror(err)) };
+    record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
+    logger_write(w->logger, &r);
+}
+
 void worker_pause_for_log(struct worker *w)
 {
     if (!w->paused && !w->draining)

@@ -51,6 +51,7 @@ struct worker {
     struct list probes;   /* of upstream servers that rest */
     struct list blocked;  /* clients that wait for the log */
     bool paused;          /* nothing is accepted until the log has room */
+    usec_t accept_told;   /* when a failed accept() was last told of; 0: never */
     bool draining;
     atomic_bool stop, stop_now;
     ev_async wake; /* reload, stop, room in the log */
@@ -92,6 +93,8 @@ void worker_probe_ended(struct worker *w);
 void worker_wait_for_log(struct worker *w, struct list *node);
 /* Bytes that the session buffers of all workers hold now. */
 size_t worker_memory(const struct worker *w);
+/* accept() failed for want of descriptors or memory: an `error` record, of one shortage at most one a minute. */
+void worker_accept_failed(struct worker *w, const char *listener, int err);
 /* Nothing is accepted until then. */
 void worker_pause_for_log(struct worker *w);
 /* 17 characters and a NUL: the run's 8 first (events.md). */

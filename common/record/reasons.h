@@ -22,6 +22,7 @@
     ERR(IDENTITY_UNTOLD, "identity_untold",                                                                            \
         "The upstream would judge this client by our own address and might relay for anybody; set upstream.identity")  \
     ERR(UPSTREAM_CONNECT, "upstream_connect", "The upstream can't be reached")                                         \
+    ERR(UPSTREAM_BUSY, "upstream_busy", "Every upstream server has upstream.max_connections already")                   \
     ERR(UPSTREAM_GREETING, "upstream_greeting", "The upstream's greeting is not 220")                                  \
     ERR(UPSTREAM_EHLO, "upstream_ehlo", "The upstream refuses EHLO and HELO")                                          \
     ERR(UPSTREAM_LOST, "upstream_lost", "The upstream closed the connection")                                          \

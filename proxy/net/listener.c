@@ -200,9 +200,12 @@ static bool accept_one(struct listener_watch *lw)
         take(lw, fd, &peer);
         return true;
     }
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+    int err = errno;
+    if (err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM) {
+        worker_accept_failed(lw->w, lw->w->settings->listener[lw->index].name, err);
         rest(lw);
-    return errno == EINTR || errno == ECONNABORTED;
+    }
+    return err == EINTR || err == ECONNABORTED;
 }
 
 static void on_connections(struct ev_loop *ev, ev_io *io, int events)

@@ -73,6 +73,8 @@ static void fail(struct dial *d)
     if (d->greeting != NULL)
         greeting = smtp_reply_read(span_str(d->greeting));
     bool busy = d->attempts == 0 && d->skipped_busy > 0;
+    if (busy)
+        trace_error(d->trace, SIDE_UPSTREAM, 0, ERR_UPSTREAM_BUSY, "connect", d->set->server[d->order[0]].text, NULL);
     end(d);
     d->ops->failed(d->owner, d->greeting ? &greeting : NULL, busy);
 }
@@ -82,6 +84,15 @@ static void note_failure(struct dial *d, enum record_error err, const char *stag
     balance_failed(health_now(d), d->set, d->w->loop.mono);
     probe_start(d->w, d->set, d->order[d->pos]);
     trace_error(d->trace, SIDE_UPSTREAM, 0, err, stage, server_now(d)->text, detail);
+}
+
+/* What we ourselves are short of says nothing about the server. */
+static void note_no_socket(struct dial *d, int err)
+{
+    if (err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM)
+        trace_error(d->trace, SIDE_UPSTREAM, 0, ERR_SOCKET, "connect", server_now(d)->text, strerror(err));
+    else
+        note_failure(d, ERR_UPSTREAM_CONNECT, "connect", strerror(err));
 }
 
 static void next_server(struct dial *d)
@@ -246,7 +257,7 @@ static void attempt(struct dial *d)
     if (d->u == NULL && errno == EAGAIN && server->at.kind == ENDPOINT_UNIX && wait_for_backlog(d))
         return;
     if (d->u == NULL) {
-        note_failure(d, ERR_UPSTREAM_CONNECT, "connect", strerror(errno));
+        note_no_socket(d, errno);
         if (d->next_addr >= d->addrs)
             skip_server(d);
         else

@@ -414,6 +414,8 @@ def test_out_of_descriptors_is_survived(world):
     for _ in range(80):
         s = socket.create_connection(("127.0.0.1", tap.port))
         more.append(s)
+    told = tap.wait("error", err=lambda e: e["code"] == "accept")
+    assert told["listener"] == tap.config["listeners"][0]["address"] and told["err"]["message"] == "Too many open files"
     assert first.deliver().code == 250
     for s in more:
         s.close()

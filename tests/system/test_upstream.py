@@ -703,6 +703,8 @@ def test_upstream_max_connections(world):
     assert [len(one.sessions), len(two.sessions)] == [1, 1]
     third.cmd("EHLO client.example", 421, "4.3.2")
     third.eof()
+    told = tap.wait("error", cid=tap.cid_of(third))
+    assert (told["err"]["code"], told["stage"]) == ("upstream_busy", "connect")
     first.quit()
     one.wait_ended()
     tap.wait("close", side="upstream")
