@@ -119,8 +119,10 @@ static void read_all(struct settings *s, struct conf *c, const struct source *fr
         set_option(c, "-u", &settings_servers, &s->base.upstream, from->upstream);
     read_listeners(s, c, from);
     complete(s);
+    settings_complete_auth(s);
     settings_complete_tls(s, c);
     settings_verify(s, c);
+    settings_verify_auth(s, c);
     settings_verify_tls(s, c);
     settings_open_tls(s, c);
     if (from->inspect && conf_faults(c) == 0)

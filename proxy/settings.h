@@ -11,11 +11,13 @@
 #include "common/smtp/caps.h"
 #include "common/smtp/command.h"
 #include "common/smtp/header.h"
+#include "common/smtp/sasl.h"
 
 enum server_protocol { PROTOCOL_SMTP, PROTOCOL_LMTP };
 enum server_tls { SERVER_TLS_NONE, SERVER_TLS_STARTTLS, SERVER_TLS_IMPLICIT };
 enum received_mode { RECEIVED_AUTO, RECEIVED_ON, RECEIVED_OFF };
 enum auth_mode { AUTH_OFF, AUTH_OPTIONAL, AUTH_REQUIRED };
+enum auth_backend { AUTH_BACKEND_UPSTREAM, AUTH_BACKEND_FILE, AUTH_BACKEND_DOVECOT };
 enum upstream_tls { UPSTREAM_TLS_NONE, UPSTREAM_TLS_OPPORTUNISTIC, UPSTREAM_TLS_REQUIRED, UPSTREAM_TLS_IMPLICIT };
 enum upstream_connect { CONNECT_HELO, CONNECT_CONNECTION };
 enum upstream_identity {
@@ -65,12 +67,19 @@ struct tls_settings {
 
 struct auth_settings {
     enum auth_mode mode;
+    sasl_set mechanisms;
+    enum auth_backend backend;
+    char *file; /* NULL: not set */
+    struct endpoint socket;
+    char *socket_text; /* as written; NULL: not set */
+    bool require_tls;
+    char *required_message;
 };
 
 struct limits_settings {
     unsigned max_connections, max_connections_per_client, max_rate_per_client, max_recipients;
     size_t max_command_length;
-    unsigned max_unrecognized_commands, max_received;
+    unsigned max_unrecognized_commands, max_unauthenticated_commands, max_auth_failures, max_received;
     uint64_t memory;
 };
 
@@ -90,6 +99,7 @@ struct upstream_settings {
     enum upstream_balance balance;
     enum upstream_tls tls;
     bool tls_verify;
+    bool credentials; /* logins go this way: opportunistic means required, to all but unix and loopback addresses */
     char *tls_ca, *tls_name, *tls_cert, *tls_key; /* NULL: not set */
     struct tls_client *tls_client;                /* a reference; NULL where tls is none */
     char *hostname;

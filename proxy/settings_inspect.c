@@ -112,8 +112,7 @@ static void inspect_servers(const struct settings *s, struct conf *c)
     }
 }
 
-/* Only peers on this machine reach it. */
-static bool is_local(const struct endpoint *at)
+bool settings_is_local(const struct endpoint *at)
 {
     switch (at->kind) {
     case ENDPOINT_UNIX:
@@ -132,7 +131,7 @@ static void warn_identity(const struct listener_settings *l, struct conf *c, siz
 {
     char own[SETTINGS_PATH];
     const char *path = settings_place(c, i, "upstream.identity", "upstream.identity", own);
-    if (is_local(&l->address))
+    if (settings_is_local(&l->address))
         return;
     if (l->upstream.identity_named)
         conf_warn(c, path,
@@ -173,6 +172,7 @@ void settings_inspect(const struct settings *s, struct conf *c)
         warn_listener(&s->listener[i], c, i);
     }
     inspect_servers(s, c);
+    settings_inspect_auth(s, c);
     settings_inspect_tls(s, c);
     warn_workers(s, c);
 }

@@ -90,9 +90,10 @@ static const struct conf_word AUTH_MODE_WORDS[] = { { "off", AUTH_OFF, false },
                                                     { "optional", AUTH_OPTIONAL, true },
                                                     { "required", AUTH_REQUIRED, true },
                                                     { NULL, 0, false } };
-static const struct conf_word AUTH_BACKEND_WORDS[] = {
-    { "upstream", 0, true }, { "file", 0, true }, { "dovecot", 0, true }, { NULL, 0, false }
-};
+static const struct conf_word AUTH_BACKEND_WORDS[] = { { "upstream", AUTH_BACKEND_UPSTREAM, false },
+                                                       { "file", AUTH_BACKEND_FILE, true },
+                                                       { "dovecot", AUTH_BACKEND_DOVECOT, true },
+                                                       { NULL, 0, false } };
 static const struct conf_word BALANCE_WORDS[] = { { "failover", BALANCE_FAILOVER, false },
                                                   { "round-robin", BALANCE_ROUND_ROBIN, true },
                                                   { "least-connections", BALANCE_LEAST_CONNECTIONS, true },
@@ -198,12 +199,13 @@ const struct conf_table settings_tls_table = CONF_TABLE(TLS_KEYS, struct tls_set
 
 static const struct conf_key AUTH_KEYS[] = {
     WORD(auth_settings, mode, "off", AUTH_MODE_WORDS),
-    UNBUILT("mechanisms", "[\"PLAIN\", \"LOGIN\"]"),
-    UNBUILT_WORD("backend", "\"upstream\"", AUTH_BACKEND_WORDS),
-    UNBUILT("file", NULL),
-    UNBUILT("socket", NULL),
-    UNBUILT("require_tls", "true"),
-    UNBUILT("required_message", "\"Authentication required\""),
+    { ROW(CONF_LIST, auth_settings, mechanisms), .text = &settings_mechanisms, .def = "PLAIN LOGIN", .min = 1,
+      .max = 64 },
+    WORD(auth_settings, backend, "upstream", AUTH_BACKEND_WORDS),
+    PATH(auth_settings, file),
+    { .name = "socket", .type = CONF_TEXT, .text = &settings_auth_socket },
+    BOOL(auth_settings, require_tls, "true"),
+    STRING(auth_settings, required_message, "Authentication required", 1, 200),
 };
 const struct conf_table settings_auth_table = CONF_TABLE(AUTH_KEYS, struct auth_settings);
 
@@ -214,8 +216,8 @@ static const struct conf_key LIMITS_KEYS[] = {
     UINT(limits_settings, max_recipients, "1000", 1, MILLION),
     SIZE(limits_settings, max_command_length, "2KiB", 512, KIB(32)),
     UINT(limits_settings, max_unrecognized_commands, "10", 1, MILLION),
-    UNBUILT("max_unauthenticated_commands", "10"),
-    UNBUILT("max_auth_failures", "3"),
+    UINT(limits_settings, max_unauthenticated_commands, "10", 0, MILLION),
+    UINT(limits_settings, max_auth_failures, "3", 1, MILLION),
     UNBUILT("max_messages_per_user", "0"),
     UNBUILT("max_recipients_per_user", "0"),
     UNBUILT("max_messages_per_client", "0"),

@@ -24,6 +24,8 @@ extern const struct conf_text settings_headers;           /* struct log_settings
 extern const struct conf_text settings_dns_servers;       /* struct settings */
 extern const struct conf_text settings_certificate_names; /* struct tls_certificate */
 extern const struct conf_text settings_tls_name;          /* char * */
+extern const struct conf_text settings_mechanisms;        /* sasl_set */
+extern const struct conf_text settings_auth_socket;       /* struct auth_settings */
 
 /* Puts Message-ID into an empty list of headers. */
 void settings_complete_headers(struct log_settings *l);
@@ -44,6 +46,15 @@ void settings_open_tls(struct settings *s, struct conf *c);
 void settings_close_tls(struct settings *s);
 /* Warns of what is risky, and of certificates that end soon. */
 void settings_inspect_tls(const struct settings *s, struct conf *c);
+
+/* The same for the keys of AUTH; comes before those of TLS, which depend on where credentials go. */
+void settings_complete_auth(struct settings *s);
+void settings_verify_auth(const struct settings *s, struct conf *c);
+/* Warns of what can't work for some clients. */
+void settings_inspect_auth(const struct settings *s, struct conf *c);
+
+/* Only peers on this machine reach it. */
+bool settings_is_local(const struct endpoint *at);
 
 /* Faults that lie between values. */
 void settings_verify(const struct settings *s, struct conf *c);

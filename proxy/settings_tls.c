@@ -38,9 +38,20 @@ static void default_tls(struct server_settings *server, const struct tls_setting
     server->tls = tls->certificates > 0 ? SERVER_TLS_STARTTLS : SERVER_TLS_NONE;
 }
 
+static bool all_local(const struct upstream_settings *u)
+{
+    for (size_t i = 0; i < u->servers; i++) {
+        if (!settings_is_local(&u->server[i].at))
+            return false;
+    }
+    return true;
+}
+
+/* Where credentials go, opportunistic is required. */
 static void default_verify(struct upstream_settings *u)
 {
-    u->tls_verify = u->tls == UPSTREAM_TLS_REQUIRED || u->tls == UPSTREAM_TLS_IMPLICIT;
+    bool guarded = u->credentials && u->tls == UPSTREAM_TLS_OPPORTUNISTIC && !all_local(u);
+    u->tls_verify = u->tls == UPSTREAM_TLS_REQUIRED || u->tls == UPSTREAM_TLS_IMPLICIT || guarded;
 }
 
 void settings_complete_tls(struct settings *s, const struct conf *c)

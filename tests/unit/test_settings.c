@@ -71,6 +71,8 @@ static void check_limits_defaults(const struct limits_settings *v)
     assert_int_equal(v->max_recipients, 1000);
     assert_int_equal(v->max_command_length, 2048);
     assert_int_equal(v->max_unrecognized_commands, 10);
+    assert_int_equal(v->max_unauthenticated_commands, 10);
+    assert_int_equal(v->max_auth_failures, 3);
     assert_int_equal(v->memory, 0);
     assert_int_equal(v->max_received, 100);
 }
@@ -136,6 +138,17 @@ static void check_log_defaults(const struct log_settings *v)
     assert_int_equal(v->ignore_clients.count, 0);
 }
 
+static void check_auth_defaults(const struct auth_settings *v)
+{
+    assert_int_equal(v->mode, AUTH_OFF);
+    assert_int_equal(v->mechanisms, SASL_BIT(PLAIN) | SASL_BIT(LOGIN));
+    assert_int_equal(v->backend, AUTH_BACKEND_UPSTREAM);
+    assert_null(v->file);
+    assert_null(v->socket_text);
+    assert_true(v->require_tls);
+    assert_string_equal(v->required_message, "Authentication required");
+}
+
 static void check_defaults(const struct settings *s)
 {
     assert_int_equal(s->listeners, 1);
@@ -147,7 +160,7 @@ static void check_defaults(const struct settings *s)
     check_server_defaults(&l->server);
     check_tls_defaults(&l->tls);
     assert_null(l->tls_server);
-    assert_int_equal(l->auth.mode, AUTH_OFF);
+    check_auth_defaults(&l->auth);
     check_limits_defaults(&l->limits);
     check_timeouts_defaults(&l->timeouts);
     check_upstream_defaults(&l->upstream);
@@ -285,7 +298,10 @@ static void test_other_values(void **state)
         "\"192.0.2.1:5353\", \"2001:db8::1\", \"[2001:db8::1]\", \"[::1]:54\"]},"
         "\"server\": {\"bare_newline\": \"accept\", \"received_header\": \"off\", \"greet_delay\": \"2s\", "
         "\"max_message_size\": \"25MiB\", \"lenient_addresses\": false, \"reverse_dns\": false},"
-        "\"limits\": {\"memory\": \"1GiB\"}, \"upstream\": {\"connect\": \"connection\", \"max_connections\": 100},"
+        "\"auth\": {\"mechanisms\": [\"cram-md5\", \"XOAUTH2\", \"CRAM-MD5\"], \"file\": \"f\", \"socket\": "
+        "\"unix:/run/a\", \"require_tls\": false, \"required_message\": \"x\"},"
+        "\"limits\": {\"memory\": \"1GiB\", \"max_unauthenticated_commands\": 0, \"max_auth_failures\": 7}, "
+        "\"upstream\": {\"connect\": \"connection\", \"max_connections\": 100},"
         "\"log\": {\"outputs\": [{\"type\": \"stdout\"}, {\"type\": \"file\", \"path\": \"a.log\", \"mode\": \"0600\", "
         "\"group\": \"root\", \"level\": \"error\", \"overflow\": \"drop\", \"queue_size\": 100000}, {\"type\": "
         "\"file\", \"path\": \"/b.log\"}], \"level\": \"info\", \"overflow\": \"tempfail\", \"queue_size\": \"1MiB\", "
@@ -308,6 +324,15 @@ static void test_other_values(void **state)
     assert_int_equal(s->limits.memory, 1073741824);
     assert_int_equal(s->listener[0].upstream.connect, CONNECT_CONNECTION);
     assert_int_equal(s->listener[0].upstream.max_connections, 100);
+    assert_int_equal(s->listener[0].limits.max_unauthenticated_commands, 0);
+    assert_int_equal(s->listener[0].limits.max_auth_failures, 7);
+    const struct auth_settings *a = &s->listener[0].auth;
+    assert_int_equal(a->mechanisms, SASL_BIT(CRAM_MD5) | SASL_BIT(XOAUTH2));
+    assert_string_equal(a->file, "f");
+    assert_int_equal(a->socket.kind, ENDPOINT_UNIX);
+    assert_string_equal(a->socket.host, "/run/a");
+    assert_false(a->require_tls);
+    assert_string_equal(a->required_message, "x");
     const struct output_settings *o = s->log.output;
     assert_int_equal(s->log.outputs, 3);
     assert_int_equal(o[0].level, LEVEL_INFO);
@@ -388,6 +413,9 @@ static void test_print_loads_to_the_same(void **state)
     (void)state;
     static const char *const TEXTS[] = {
         "{}",
+        "{\"auth\": {\"mechanisms\": [\"external\", \"plain\", \"SCRAM-SHA-256-PLUS\"], \"file\": \"/u\", "
+        "\"require_tls\": false}, \"listeners\": [{\"address\": \"127.0.0.1:1\", \"auth\": {\"socket\": "
+        "\"unix:/run/a\", \"required_message\": \"Log in\"}}]}",
         "{\"workers\": 2, \"user\": \"root\", \"dns\": {\"servers\": [\"::1\"]}, \"listeners\": [{\"address\": "
         "\"127.0.0.1:0\"}, {\"address\": \"127.0.0.1:0\", \"disabled_commands\": [\"HELP\", \"ETRN\"], "
         "\"hide_extensions\": [\"8bitmime\", \"ENHANCEDSTATUSCODES\"], \"greet_delay\": \"1500ms\"}, {\"address\": "

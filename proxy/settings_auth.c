@@ -1,0 +1,139 @@
+/* The keys of AUTH: their types, and what lies between them and the keys of TLS and of the upstream. */
+#include "proxy/settings_tables.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool add_mechanism(void *member, struct span text, const char **why)
+{
+    enum sasl_mechanism m;
+    *why = "of PLAIN, LOGIN, CRAM-MD5, SCRAM-SHA-256, SCRAM-SHA-256-PLUS, XOAUTH2, OAUTHBEARER, EXTERNAL";
+    if (!sasl_find(text, &m))
+        return false;
+    *(sasl_set *)member |= (sasl_set)1 << m;
+    return true;
+}
+static bool print_mechanism(const void *member, size_t i, struct buf *out)
+{
+    sasl_set set = *(const sasl_set *)member;
+    while (i-- > 0 && set != 0)
+        set &= set - 1;
+    if (set == 0)
+        return false;
+    buf_append_span(out, span_str(sasl_name((enum sasl_mechanism)__builtin_ctz(set))));
+    return true;
+}
+static void clear_mechanisms(void *member) { *(sasl_set *)member = 0; }
+const struct conf_text settings_mechanisms = { "a mechanism", add_mechanism, print_mechanism, clear_mechanisms };
+
+static bool add_socket(void *member, struct span text, const char **why)
+{
+    struct auth_settings *a = member;
+    struct endpoint at;
+    if (!endpoint_parse(&at, text, why))
+        return false;
+    *why = "such as \"unix:/run/dovecot/auth-client\"";
+    if (at.kind != ENDPOINT_UNIX)
+        return false;
+    a->socket = at;
+    free(a->socket_text);
+    a->socket_text = conf_dup(text);
+    return true;
+}
+static bool print_socket(const void *member, size_t i, struct buf *out)
+{
+    const struct auth_settings *a = member;
+    if (i > 0 || a->socket_text == NULL)
+        return false;
+    buf_append_span(out, span_str(a->socket_text));
+    return true;
+}
+static void clear_socket(void *member)
+{
+    struct auth_settings *a = member;
+    free(a->socket_text);
+    a->socket_text = NULL;
+}
+const struct conf_text settings_auth_socket = { "a unix socket", add_socket, print_socket, clear_socket };
+
+static bool relays(const struct auth_settings *a) { return a->mode != AUTH_OFF && a->backend == AUTH_BACKEND_UPSTREAM; }
+
+void settings_complete_auth(struct settings *s)
+{
+    s->base.upstream.credentials = relays(&s->base.auth);
+    for (size_t i = 0; i < s->listeners; i++) {
+        struct listener_settings *l = &s->listener[i];
+        l->upstream.credentials = relays(&l->auth);
+    }
+}
+
+static void verify_backend(const struct auth_settings *a, struct conf *c, size_t i)
+{
+    char path[SETTINGS_PATH], own[SETTINGS_PATH];
+    const char *place = settings_place(c, i, "auth.backend", "auth.backend", path);
+    if (a->backend == AUTH_BACKEND_FILE && a->file == NULL &&
+        !conf_faulty(c, settings_place(c, i, "auth.file", "auth.file", own)))
+        conf_fault(c, place, "\"file\" needs auth.file");
+    if (a->backend == AUTH_BACKEND_DOVECOT && a->socket_text == NULL &&
+        !conf_faulty(c, settings_place(c, i, "auth.socket", "auth.socket", own)))
+        conf_fault(c, place, "\"dovecot\" needs auth.socket");
+}
+
+/* All mail would be refused, for nobody could ever log in. */
+static void verify_possible(const struct listener_settings *l, struct conf *c, size_t i)
+{
+    char path[SETTINGS_PATH];
+    if (l->auth.mode == AUTH_REQUIRED && l->auth.require_tls && l->server.tls == SERVER_TLS_NONE)
+        conf_fault(c, settings_place(c, i, "auth.mode", "auth.mode", path),
+                   "\"required\" needs tls \"starttls\" or \"implicit\", or auth.require_tls false");
+    if (l->auth.mode == AUTH_REQUIRED && (l->server.disabled_commands & (uint32_t)1 << SMTP_VERB_AUTH) != 0)
+        conf_fault(c, settings_place(c, i, "auth.mode", "auth.mode", path),
+                   "\"required\" needs AUTH, which disabled_commands takes away");
+}
+
+static void verify_upstream(const struct upstream_settings *u, struct conf *c, size_t i)
+{
+    char path[SETTINGS_PATH];
+    for (size_t k = 0; u->credentials && u->tls == UPSTREAM_TLS_NONE && k < u->servers; k++) {
+        if (settings_is_local(&u->server[k].at))
+            continue;
+        conf_fault(c, settings_place(c, i, "upstream.tls", "upstream.tls", path),
+                   "\"none\" would send passwords in clear to \"%s\"", u->server[k].text);
+        return;
+    }
+}
+
+void settings_verify_auth(const struct settings *s, struct conf *c)
+{
+    for (size_t i = 0; i < s->listeners; i++) {
+        const struct listener_settings *l = &s->listener[i];
+        if (l->auth.mode != AUTH_OFF)
+            verify_backend(&l->auth, c, i);
+        verify_possible(l, c, i);
+        verify_upstream(&l->upstream, c, i);
+    }
+}
+
+static void warn_listener(const struct listener_settings *l, struct conf *c, size_t i)
+{
+    char path[SETTINGS_PATH];
+    const struct auth_settings *a = &l->auth;
+    if (a->mode == AUTH_OFF)
+        return;
+    if (a->mode == AUTH_OPTIONAL && a->require_tls && l->server.tls == SERVER_TLS_NONE)
+        conf_warn(c, settings_place(c, i, "auth.mode", "auth.mode", path),
+                  "listener \"%s\" never offers AUTH, for it has no TLS and auth.require_tls is true", l->name);
+    if (!a->require_tls && !settings_is_local(&l->address))
+        conf_warn(c, settings_place(c, i, "auth.require_tls", "auth.require_tls", path),
+                  "clients of listener \"%s\" may send their passwords in clear", l->name);
+    sasl_set never = SASL_BIT(EXTERNAL) | SASL_BIT(SCRAM_SHA_256_PLUS);
+    if (a->backend == AUTH_BACKEND_UPSTREAM && (a->mechanisms & never) != 0)
+        conf_warn(c, settings_place(c, i, "auth.mechanisms", "auth.mechanisms", path),
+                  "EXTERNAL and SCRAM-SHA-256-PLUS can't be relayed: backend \"upstream\" never offers them");
+}
+
+void settings_inspect_auth(const struct settings *s, struct conf *c)
+{
+    for (size_t i = 0; i < s->listeners; i++)
+        warn_listener(&s->listener[i], c, i);
+}
