@@ -26,3 +26,12 @@ bool sasl_find(struct span name, enum sasl_mechanism *out)
 const char *sasl_name(enum sasl_mechanism m) { return m < SASL_COUNT ? mechanisms[m].name.p : "?"; }
 
 bool sasl_client_first(enum sasl_mechanism m) { return m < SASL_COUNT && mechanisms[m].client_first; }
+
+bool sasl_takes_initial(enum sasl_mechanism m) { return sasl_client_first(m) || m == SASL_LOGIN; }
+
+void sasl_buf_free(struct buf *b)
+{
+    if (b->base != NULL)
+        explicit_bzero(b->base, b->tail);
+    buf_free(b);
+}

@@ -24,6 +24,9 @@ static void test_names(void **state)
     assert_true(sasl_client_first(SASL_PLAIN));
     assert_false(sasl_client_first(SASL_LOGIN));
     assert_false(sasl_client_first(SASL_CRAM_MD5));
+    assert_true(sasl_takes_initial(SASL_PLAIN));
+    assert_true(sasl_takes_initial(SASL_LOGIN));
+    assert_false(sasl_takes_initial(SASL_CRAM_MD5));
 }
 
 int main(void)
