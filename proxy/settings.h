@@ -132,7 +132,7 @@ struct listener_settings {
 
 enum output_type { OUTPUT_STDOUT, OUTPUT_FILE };
 enum log_overflow { OVERFLOW_BLOCK, OVERFLOW_DROP, OVERFLOW_TEMPFAIL };
-enum log_format { FORMAT_NATIVE, FORMAT_ECS };
+enum log_format { FORMAT_NATIVE, FORMAT_ECS, FORMAT_COUNT };
 
 struct output_settings {
     enum output_type type;

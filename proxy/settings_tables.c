@@ -117,7 +117,7 @@ static const struct conf_word POOL_WORDS[] = { { "session", POOL_SESSION, false 
                                                { "transaction", POOL_TRANSACTION, true },
                                                { NULL, 0, false } };
 static const struct conf_word FORMAT_WORDS[] = { { "native", FORMAT_NATIVE, false },
-                                                 { "ecs", FORMAT_ECS, true },
+                                                 { "ecs", FORMAT_ECS, false },
                                                  { NULL, 0, false } };
 static const struct conf_word LEVEL_WORDS[] = {
     { "error", LEVEL_ERROR, false }, { "info", LEVEL_INFO, false }, { "debug", LEVEL_DEBUG, false }, { NULL, 0, false }

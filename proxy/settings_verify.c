@@ -1,6 +1,8 @@
 /* Faults that lie between values, or between a value and the system's users. */
 #include "proxy/settings_tables.h"
 
+#include "common/record/ecs.h"
+
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -105,6 +107,9 @@ static void verify_output(const struct settings *s, struct conf *c, size_t i)
     snprintf(path, sizeof path, "log.outputs[%zu].queue_size", i);
     if (o->queue_size / 8 < s->log.max_record)
         conf_fault(c, conf_has(c, path) ? path : "log.queue_size", "must be at least 8 times log.max_record");
+    if (o->format == FORMAT_ECS && s->log.max_record < RECORD_ECS_MIN_MAX)
+        conf_fault(c, conf_has(c, "log.max_record") ? "log.max_record" : "log.format",
+                   "must be at least %d with format ecs", RECORD_ECS_MIN_MAX);
     snprintf(path, sizeof path, "log.outputs[%zu].group", i);
     verify_group(c, path, o->group);
 }

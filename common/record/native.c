@@ -5,8 +5,7 @@
 #include "common/record/native.h"
 
 #include "common/record/cut.h"
-
-#include <stdlib.h>
+#include "common/record/format.h"
 
 #define X(id, word) [KEY_##id] = { ",\"" word "\":", sizeof(word) + 3 },
 static const struct span KEYS[] = { RECORD_KEYS(X) };
@@ -20,22 +19,15 @@ static const struct span LEVELS[] = {
     [LEVEL_DEBUG] = SPAN_LIT(",\"level\":\"debug\""),
 };
 
-struct writer {
-    struct json json;
-    size_t end; /* length of json.out that must not be passed */
-};
-
-static bool fits(const struct writer *w) { return buf_len(w->json.out) <= w->end; }
-
 /* A '{' before us can only be that of an object just begun: strings end in a quote. */
-static void put_key(struct writer *w, enum record_key key)
+static void put_key(struct record_writer *w, enum record_key key)
 {
     struct buf *out = w->json.out;
     size_t skip = out->base[out->tail - 1] == '{';
     buf_append(out, KEYS[key].p + skip, KEYS[key].n - skip);
 }
 
-static void put_field_key(struct writer *w, const struct record_field *f)
+static void put_field_key(struct record_writer *w, const struct record_field *f)
 {
     if (f->name.n > 0) {
         json_str(&w->json, f->name);
@@ -45,36 +37,36 @@ static void put_field_key(struct writer *w, const struct record_field *f)
     }
 }
 
-static bool put_strs(struct writer *w, const struct span *list, size_t n)
+static bool put_strs(struct record_writer *w, const struct span *list, size_t n)
 {
     json_open(&w->json, '[');
-    for (size_t i = 0; i < n && fits(w); i++)
+    for (size_t i = 0; i < n && record_fits(w); i++)
         json_str(&w->json, list[i]);
     json_close(&w->json, ']');
-    return fits(w);
+    return record_fits(w);
 }
 
-static bool put_lines(struct writer *w, const struct smtp_reply *reply)
+static bool put_lines(struct record_writer *w, const struct smtp_reply *reply)
 {
     struct span line;
     size_t pos = 0;
     json_open(&w->json, '[');
-    while (fits(w) && smtp_reply_line(reply, &pos, true, &line))
+    while (record_fits(w) && smtp_reply_line(reply, &pos, true, &line))
         json_str(&w->json, line);
     json_close(&w->json, ']');
-    return fits(w);
+    return record_fits(w);
 }
 
-static bool put_rcpt_to(struct writer *w, const struct record_rcpt *list, size_t n)
+static bool put_rcpt_to(struct record_writer *w, const struct record_rcpt *list, size_t n)
 {
     json_open(&w->json, '[');
-    for (size_t i = 0; i < n && fits(w); i++)
+    for (size_t i = 0; i < n && record_fits(w); i++)
         json_str(&w->json, list[i].address);
     json_close(&w->json, ']');
-    return fits(w);
+    return record_fits(w);
 }
 
-static void put_recipient(struct writer *w, const struct record_rcpt *rcpt)
+static void put_recipient(struct record_writer *w, const struct record_rcpt *rcpt)
 {
     json_open(&w->json, '{');
     put_key(w, KEY_ADDRESS);
@@ -96,16 +88,16 @@ static void put_recipient(struct writer *w, const struct record_rcpt *rcpt)
     json_close(&w->json, '}');
 }
 
-static bool put_recipients(struct writer *w, const struct record_rcpt *list, size_t n)
+static bool put_recipients(struct record_writer *w, const struct record_rcpt *list, size_t n)
 {
     json_open(&w->json, '[');
-    for (size_t i = 0; i < n && fits(w); i++)
+    for (size_t i = 0; i < n && record_fits(w); i++)
         put_recipient(w, &list[i]);
     json_close(&w->json, ']');
-    return fits(w);
+    return record_fits(w);
 }
 
-static bool put_value(struct writer *w, const struct record_field *f)
+bool record_put_value(struct record_writer *w, const struct record_field *f)
 {
     struct json *j = &w->json;
     switch (f->type) {
@@ -148,17 +140,17 @@ static bool put_value(struct writer *w, const struct record_field *f)
         json_close(j, ']');
         break;
     }
-    return fits(w);
+    return record_fits(w);
 }
 
-static bool put_field(struct writer *w, const struct record_field *f)
+static bool put_field(struct record_writer *w, const struct record_field *f)
 {
     if (f->type != REC_CLOSE && f->type != REC_CLOSE_LIST)
         put_field_key(w, f);
-    return put_value(w, f);
+    return record_put_value(w, f);
 }
 
-static bool put_record(struct writer *w, const struct record *r, struct json_time_cache *cache)
+static bool put_record(struct record_writer *w, const struct record *r, struct json_time_cache *cache)
 {
     struct buf *out = w->json.out;
     unsigned i = 0;
@@ -172,26 +164,7 @@ static bool put_record(struct writer *w, const struct record *r, struct json_tim
         if (!put_field(w, &r->field[i++]))
             return false;
     }
-    return fits(w);
-}
-
-/* Out of the way of the hot path: a struct record on the stack for the cut. */
-static __attribute__((noinline)) void put_cut(struct writer *w, const struct record *r, size_t start,
-                                              struct json_time_cache *cache)
-{
-    struct buf *out = w->json.out;
-    struct arena mem;
-    struct record cut;
-    bool done = false;
-    arena_init(&mem, NULL, 0);
-    for (unsigned step = 1; step <= RECORD_CUT_STEPS && !done; step++) {
-        out->tail = out->head + start;
-        record_cut(&cut, r, step, &mem);
-        done = put_record(w, &cut, cache);
-        arena_free(&mem);
-    }
-    if (!done)
-        abort();
+    return record_fits(w);
 }
 
 _Static_assert(RECORD_CUT_LAST + RECORD_TAIL_MAX <= RECORD_MIN_MAX, "the last cut always fits");
@@ -201,7 +174,18 @@ void record_write_native(struct buf *out, const struct record *r, size_t max_rec
 {
     size_t start = buf_len(out);
     size_t room = max_size(max_record, RECORD_MIN_MAX) - tail_max;
-    struct writer w = { .json = { .out = out }, .end = start + room };
+    struct record_writer w = { .json = { .out = out }, .end = start + room };
     if (UNLIKELY(!put_record(&w, r, cache)))
-        put_cut(&w, r, start, cache);
+        record_write_cut(&w, r, start, put_record, cache);
 }
+
+const struct record_format record_native = {
+    .write = record_write_native,
+    .least = RECORD_MIN_MAX,
+    .run = "run",
+    .seq = "seq",
+    .hash = "hash",
+    .prev = "prev",
+    .tail_plain = RECORD_TAIL_PLAIN,
+    .tail_max = RECORD_TAIL_MAX,
+};

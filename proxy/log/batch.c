@@ -13,7 +13,8 @@ enum { DROPPED_PAUSE = USEC_PER_SEC, DIGITS_MAX = 20 };
 void merge_init(struct merge *m, const char *run)
 {
     m->seq = 1;
-    m->tail_len = (size_t)snprintf(m->tail, sizeof(m->tail), ",\"run\":\"%s\",\"seq\":", run);
+    m->tail_len =
+        (size_t)snprintf(m->tail, sizeof(m->tail), ",\"%s\":\"%s\",\"%s\":", m->format->run, run, m->format->seq);
     buf_init(&m->text, NULL);
 }
 
@@ -104,7 +105,7 @@ static void batch_put_dropped(struct batch *b, struct merge *m)
     record_cstr(&r, KEY_OUTPUT, m->output);
     record_int(&r, KEY_RECORDS, (int64_t)m->lost);
     record_str(&r, KEY_MSG, span_of(msg, (size_t)n));
-    record_write_native(&m->text, &r, m->max_record, RECORD_TAIL_PLAIN, &m->clock);
+    m->format->write(&m->text, &r, m->max_record, m->format->tail_plain, &m->clock);
     batch_put(b, m, m->text.base + m->text.head, buf_len(&m->text));
     buf_consume(&m->text, buf_len(&m->text));
     b->dropped_end = b->len;

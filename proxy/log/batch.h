@@ -3,7 +3,7 @@
 #ifndef PROXY_LOG_BATCH_H
 #define PROXY_LOG_BATCH_H
 
-#include "common/record/native.h"
+#include "common/record/format.h"
 #include "proxy/log/queue.h"
 #include "proxy/log/room.h"
 
@@ -13,7 +13,8 @@ enum { BATCH_OCTETS = 256 * 1024 };
 struct merge {
     struct queue *queue;
     unsigned queues;
-    char tail[48]; /* ,"run":"12345678","seq": */
+    const struct record_format *format;
+    char tail[64]; /* ,"run":"12345678","seq": */
     size_t tail_len;
     uint64_t seq;  /* the next one */
     uint64_t lost; /* not told yet */

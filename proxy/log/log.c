@@ -96,6 +96,7 @@ static bool log_open(struct log *log, const struct log_settings *set, settings_f
             good = false;
         }
         log->level = w->level > log->level ? w->level : log->level;
+        log->level_end[w->format] = (unsigned)max_size(log->level_end[w->format], w->level + 1);
         log->grain = min_size(log->grain, w->grain);
     }
     return good;

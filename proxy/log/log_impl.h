@@ -19,8 +19,9 @@ struct logger {
 
 struct log {
     char run[LOG_RUN_LEN + 1];
-    struct span component; /* owned */
-    enum level level;      /* the most that any output takes */
+    struct span component;            /* owned */
+    enum level level;                 /* the most that any output takes */
+    unsigned level_end[FORMAT_COUNT]; /* levels below this one are taken by an output of that format; 0: none */
     size_t max_record, grain;
     usec_t block_timeout;
     struct logger *logger; /* the last one is the log's own, for the watch's thread */

@@ -1,4 +1,5 @@
-/* The hot path: a record is formatted once and copied into the queue of each output that takes its level. */
+/* The hot path: a record is formatted once for each format and copied into the queue of each output that takes its
+ * level. */
 #include <stdlib.h>
 
 #include "proxy/log/log_impl.h"
@@ -22,18 +23,31 @@ static const struct record *with_component(struct logger *l, const struct record
     return own;
 }
 
+/* For all outputs of one format. */
+static void logger_put(struct logger *l, const struct record *r, enum log_format format, enum level level)
+{
+    struct log *log = l->log;
+    const struct record_format *f = log_format(format);
+    f->write(&l->line, r, log->max_record, f->tail_plain, &l->clock);
+    for (size_t i = 0; i < log->writers; i++) {
+        struct log_writer *w = &log->writer[i];
+        if (w->format == format && level <= w->level)
+            writer_put(w, l->index, r->time, buf_span(&l->line), is_dialogue(r->tnx));
+    }
+    buf_consume(&l->line, buf_len(&l->line));
+}
+
 void logger_write(struct logger *l, const struct record *r)
 {
     struct log *log = l->log;
     enum level level = tnx_level(r->tnx);
     if (level > log->level)
         return;
-    record_write_native(&l->line, with_component(l, r), log->max_record, RECORD_TAIL_PLAIN, &l->clock);
-    for (size_t i = 0; i < log->writers; i++) {
-        if (level <= log->writer[i].level)
-            writer_put(&log->writer[i], l->index, r->time, buf_span(&l->line), is_dialogue(r->tnx));
+    r = with_component(l, r);
+    for (enum log_format f = 0; f < FORMAT_COUNT; f++) {
+        if (level < log->level_end[f])
+            logger_put(l, r, f, level);
     }
-    buf_consume(&l->line, buf_len(&l->line));
 }
 
 /* Of two outputs, the one that forbids to read is stricter. */

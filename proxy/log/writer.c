@@ -22,6 +22,7 @@ bool writer_init(struct log_writer *w, const struct output_settings *set, const 
     memset(w, 0, sizeof(*w));
     w->of = *of;
     w->level = set->level;
+    w->format = set->format;
     w->wake = -1;
     w->output = output_open(set, why);
     if (w->output == NULL)
@@ -43,6 +44,7 @@ bool writer_init(struct log_writer *w, const struct output_settings *set, const 
                                .queues = of->queues,
                                .component = of->component,
                                .output = w->output->name,
+                               .format = log_format(set->format),
                                .max_record = of->max_record };
     merge_init(&w->merge, of->run);
     return true;

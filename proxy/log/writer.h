@@ -8,11 +8,17 @@
 
 #include <pthread.h>
 
-#include "common/record/native.h"
+#include "common/record/format.h"
 #include "proxy/log/batch.h"
 #include "proxy/log/output.h"
 #include "proxy/log/queue.h"
 #include "proxy/log/room.h"
+
+/* How lines of a format are made and ended. */
+static inline const struct record_format *log_format(enum log_format format)
+{
+    return format == FORMAT_ECS ? &record_ecs : &record_native;
+}
 
 /* What the thread waits for: nothing (it works), the first line, or many. */
 enum writer_wait { WAIT_NONE, WAIT_ANY, WAIT_MANY };
@@ -29,6 +35,7 @@ struct writer_context {
 struct log_writer {
     struct writer_context of;
     enum level level;
+    enum log_format format;
     struct output *output;
     struct queue *queue; /* one a logger */
     size_t grain;        /* octets that a producer may put before it reports them */

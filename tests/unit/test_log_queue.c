@@ -91,7 +91,9 @@ static void oldest_first(void **state)
     } PUT[] = { { 0, 10 }, { 0, 40 }, { 1, 20 }, { 2, 30 }, { 2, 5 }, { 1, 50 }, { 0, 60 }, { 2, 55 } };
     static const long WANT[] = { 10, 20, 30, 5, 40, 50, 55, 60 };
     struct queue *q = aligned_alloc(CACHE_LINE, 3 * sizeof(*q));
-    struct merge m = { .queue = q, .queues = 3, .component = "tap", .output = "x", .max_record = 8000 };
+    struct merge m = {
+        .queue = q, .queues = 3, .component = "tap", .output = "x", .max_record = 8000, .format = &record_native
+    };
     struct batch b = { 0 };
     struct room room = { 0 };
     int64_t count[3] = { 0 };
@@ -126,7 +128,9 @@ static void losses_are_told(void **state)
 {
     struct rig *rig = *state;
     struct queue *q = aligned_alloc(CACHE_LINE, sizeof(*q));
-    struct merge m = { .queue = q, .queues = 1, .component = "tap", .output = "x", .max_record = 8000 };
+    struct merge m = {
+        .queue = q, .queues = 1, .component = "tap", .output = "x", .max_record = 8000, .format = &record_native
+    };
     struct batch b = { 0 };
     atomic_long reserved = 0;
     struct room room;

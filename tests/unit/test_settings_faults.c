@@ -49,7 +49,6 @@ static const struct {
     { "policy", "on_failure", "\"accept\"", "this key is" },
     { "admin", "address", "\"127.0.0.1:1\"", "this key is" },
     { "admin", "token_file", "\"f\"", "this key is" },
-    { "log", "format", "\"ecs\"", "\"ecs\" is" },
     { "log", "sync", "\"write\"", "\"write\" is" },
     { "log", "sync", "\"fsync\"", "\"fsync\" is" },
     { "log", "transcript", "\"failed\"", "\"failed\" is" },
