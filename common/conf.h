@@ -61,6 +61,8 @@ struct conf_key {
     size_t count_offset;
     /* OBJECTS: gives a zeroed element its defaults; parent is the struct that the list stands in. NULL: the table's. */
     void (*prepare)(void *element, const void *parent);
+    /* Whether the struct has a use for this key; where not, it is not printed. NULL: always. */
+    bool (*applies)(const void *of, const struct conf_key *key);
     bool zero_too;  /* SIZE: 0 is allowed beside min..max */
     bool printable; /* STRING: printable ASCII and blanks only */
     bool required;  /* a fault where the key is not there */

@@ -314,7 +314,8 @@ static struct json_object *print_table(const struct conf_table *t, const void *f
             print_table(key->table, conf_member_const(from, key), into);
             continue;
         }
-        struct json_object *v = print_key(key, from);
+        bool applies = key->applies == NULL || key->applies(from, key);
+        struct json_object *v = applies ? print_key(key, from) : NULL;
         if (v != NULL)
             json_object_object_add(into, key->name, v);
     }

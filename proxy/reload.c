@@ -40,7 +40,8 @@ static bool same_outputs(const struct log_settings *a, const struct log_settings
     for (size_t i = 0; i < a->outputs; i++) {
         const struct output_settings *x = &a->output[i], *y = &b->output[i];
         if (x->type != y->type || !same(x->path, y->path) || !same(x->group, y->group) || x->mode != y->mode ||
-            x->level != y->level || x->overflow != y->overflow || x->queue_size != y->queue_size)
+            x->rotate_size != y->rotate_size || x->rotate_keep != y->rotate_keep || x->level != y->level ||
+            x->overflow != y->overflow || x->queue_size != y->queue_size)
             return false;
     }
     return true;

@@ -139,6 +139,8 @@ struct output_settings {
     char *path;
     char *group;
     unsigned mode;
+    uint64_t rotate_size; /* 0: never */
+    unsigned rotate_keep;
     enum log_format format;
     enum level level;
     enum log_overflow overflow;

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* The directory of a file that is to be made. */
-static void inspect_directory(struct conf *c, const char *path, const char *file)
+void settings_inspect_directory(struct conf *c, const char *path, const char *file)
 {
     struct stat st;
     char *copy = conf_dup(span_str(file));
@@ -24,23 +24,6 @@ static void inspect_directory(struct conf *c, const char *path, const char *file
     free(copy);
 }
 
-static void inspect_output(const struct output_settings *o, struct conf *c, size_t i)
-{
-    char path[SETTINGS_PATH];
-    struct stat st;
-    if (o->type != OUTPUT_FILE)
-        return;
-    snprintf(path, sizeof path, "log.outputs[%zu].path", i);
-    if (stat(o->path, &st) != 0 && errno == ENOENT)
-        inspect_directory(c, path, o->path);
-    else if (stat(o->path, &st) != 0)
-        conf_fault(c, path, "\"%s\": %s", o->path, strerror(errno));
-    else if (S_ISDIR(st.st_mode))
-        conf_fault(c, path, "\"%s\" is a directory", o->path);
-    else if (access(o->path, W_OK) != 0)
-        conf_fault(c, path, "\"%s\" can't be written: %s", o->path, strerror(errno));
-}
-
 static void inspect_listener_socket(const struct listener_settings *l, struct conf *c, size_t i)
 {
     char path[SETTINGS_PATH];
@@ -51,7 +34,7 @@ static void inspect_listener_socket(const struct listener_settings *l, struct co
     if (stat(l->address.host, &st) == 0 && !S_ISSOCK(st.st_mode))
         conf_fault(c, path, "\"%s\" is there and is not a socket", l->address.host);
     else
-        inspect_directory(c, path, l->address.host);
+        settings_inspect_directory(c, path, l->address.host);
 }
 
 static bool is_any(const struct netaddr *a)
@@ -165,8 +148,7 @@ static void warn_workers(const struct settings *s, struct conf *c)
 
 void settings_inspect(const struct settings *s, struct conf *c)
 {
-    for (size_t i = 0; i < s->log.outputs; i++)
-        inspect_output(&s->log.output[i], c, i);
+    settings_inspect_outputs(s, c);
     for (size_t i = 0; i < s->listeners; i++) {
         inspect_listener_socket(&s->listener[i], c, i);
         warn_listener(&s->listener[i], c, i);

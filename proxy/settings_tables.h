@@ -56,6 +56,14 @@ void settings_inspect_auth(const struct settings *s, struct conf *c);
 /* Only peers on this machine reach it. */
 bool settings_is_local(const struct endpoint *at);
 
+/* The keys of log outputs: which an output of its type has, and what lies between them. */
+bool settings_output_has(const void *output, const struct conf_key *key);
+void settings_verify_outputs(const struct settings *s, struct conf *c);
+void settings_inspect_outputs(const struct settings *s, struct conf *c);
+/* The directory of a file that is to be made. */
+void settings_inspect_directory(struct conf *c, const char *path, const char *file);
+void settings_verify_group(struct conf *c, const char *path, const char *group);
+
 /* Faults that lie between values. */
 void settings_verify(const struct settings *s, struct conf *c);
 /* What only `check` does: looks at files and sockets, and warns. */

@@ -1,8 +1,6 @@
 /* Faults that lie between values, or between a value and the system's users. */
 #include "proxy/settings_tables.h"
 
-#include "common/record/ecs.h"
-
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -47,80 +45,18 @@ static void verify_listener(const struct settings *s, struct conf *c, size_t i)
     }
 }
 
-/* Keys that only a file has. */
-static void verify_stdout(struct conf *c, size_t i)
-{
-    static const char *const FILE_KEYS[] = { "path", "mode", "group" };
-    char path[64];
-    for (size_t k = 0; k < ARRAY_LEN(FILE_KEYS); k++) {
-        snprintf(path, sizeof path, "log.outputs[%zu].%s", i, FILE_KEYS[k]);
-        if (conf_has(c, path))
-            conf_fault(c, path, "this key is for outputs of type file");
-    }
-}
-
-static bool same_output(const struct output_settings *a, const struct output_settings *b)
-{
-    if (a->type != b->type)
-        return false;
-    return a->type == OUTPUT_STDOUT || (a->path != NULL && b->path != NULL && strcmp(a->path, b->path) == 0);
-}
-
-static void verify_group(struct conf *c, const char *path, const char *group)
+void settings_verify_group(struct conf *c, const char *path, const char *group)
 {
     if (group != NULL && getgrnam(group) == NULL)
         conf_fault(c, path, "there is no group \"%s\"", group);
-}
-
-/* Its type was read: what is said of other keys is about that type. */
-static bool type_known(struct conf *c, size_t i)
-{
-    char path[64];
-    snprintf(path, sizeof path, "log.outputs[%zu].type", i);
-    return conf_has(c, path) && !conf_faulty(c, path);
-}
-
-static void verify_type(const struct settings *s, struct conf *c, size_t i)
-{
-    const struct output_settings *o = &s->log.output[i];
-    char path[64], path_path[72];
-    snprintf(path, sizeof path, "log.outputs[%zu]", i);
-    snprintf(path_path, sizeof path_path, "%s.path", path);
-    if (o->type == OUTPUT_STDOUT)
-        verify_stdout(c, i);
-    else if (!conf_has(c, path_path))
-        conf_fault(c, path, "\"path\" is missing");
-    for (size_t j = 0; j < i; j++) {
-        if (type_known(c, j) && same_output(o, &s->log.output[j])) {
-            conf_fault(c, path, "this is the same output as log.outputs[%zu]", j);
-            break;
-        }
-    }
-}
-
-static void verify_output(const struct settings *s, struct conf *c, size_t i)
-{
-    const struct output_settings *o = &s->log.output[i];
-    char path[64];
-    if (type_known(c, i))
-        verify_type(s, c, i);
-    snprintf(path, sizeof path, "log.outputs[%zu].queue_size", i);
-    if (o->queue_size / 8 < s->log.max_record)
-        conf_fault(c, conf_has(c, path) ? path : "log.queue_size", "must be at least 8 times log.max_record");
-    if (o->format == FORMAT_ECS && s->log.max_record < RECORD_ECS_MIN_MAX)
-        conf_fault(c, conf_has(c, "log.max_record") ? "log.max_record" : "log.format",
-                   "must be at least %d with format ecs", RECORD_ECS_MIN_MAX);
-    snprintf(path, sizeof path, "log.outputs[%zu].group", i);
-    verify_group(c, path, o->group);
 }
 
 void settings_verify(const struct settings *s, struct conf *c)
 {
     for (size_t i = 0; i < s->listeners; i++)
         verify_listener(s, c, i);
-    for (size_t i = 0; i < s->log.outputs; i++)
-        verify_output(s, c, i);
+    settings_verify_outputs(s, c);
     if (s->user != NULL && getpwnam(s->user) == NULL)
         conf_fault(c, "user", "there is no user \"%s\"", s->user);
-    verify_group(c, "group", s->group);
+    settings_verify_group(c, "group", s->group);
 }

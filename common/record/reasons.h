@@ -33,6 +33,8 @@
     ERR(UPSTREAM_NAME, "upstream_name", "The upstream's name has no address")                                          \
     ERR(LOG_BLOCKED, "log_blocked", "A log output takes no records; mail is refused until it does")                    \
     ERR(LOG_WRITE, "log_write", "A log output can't be written")                                                       \
+    ERR(LOG_TORN, "log_torn", "A log file ended in a part of a record")                                                \
+    ERR(LOG_BROKEN, "log_broken", "The connection of a log output broke")                                              \
     ERR(TLS_HANDSHAKE, "tls_handshake", "The TLS handshake failed")                                                      \
     ERR(UPSTREAM_NO_TLS, "upstream_no_tls", "The upstream offers no TLS, which is required")                             \
     ERR(UPSTREAM_TLS_RESIDUE, "upstream_tls_residue", "The upstream sent bytes behind its 220 to STARTTLS")              \

@@ -99,7 +99,7 @@ static void batch_put_dropped(struct batch *b, struct merge *m)
 {
     struct record r;
     char msg[96];
-    int n = snprintf(msg, sizeof(msg), "%llu records lost: the output could not keep up", (unsigned long long)m->lost);
+    int n = snprintf(msg, sizeof(msg), "%llu records lost: the output did not take them", (unsigned long long)m->lost);
     record_begin(&r, TNX_DROPPED, clock_real());
     record_cstr(&r, KEY_COMPONENT, m->component);
     record_cstr(&r, KEY_OUTPUT, m->output);
@@ -159,6 +159,15 @@ size_t batch_partial(const struct batch *b)
 }
 
 void batch_retract(struct batch *b, size_t n) { b->off -= n; }
+
+/* The count may run below zero until the batch is finished. */
+void batch_unwrite(struct batch *b, uint64_t n) { atomic_fetch_sub(&b->written, n); }
+
+void batch_lose(struct batch *b, struct merge *m, uint64_t n)
+{
+    batch_unwrite(b, n);
+    m->lost += n;
+}
 
 static uint64_t batch_lines_written(const struct batch *b)
 {

@@ -48,6 +48,10 @@ void batch_advance(struct batch *b, size_t n, struct room *room);
 /* Octets written of a line that is not written to its end; and as if they were not. */
 size_t batch_partial(const struct batch *b);
 void batch_retract(struct batch *b, size_t n);
+/* Of lines that count as written, n are lost after all: they are told as those that found no room. */
+void batch_lose(struct batch *b, struct merge *m, uint64_t n);
+/* n of them were not written, and nobody will be told. */
+void batch_unwrite(struct batch *b, uint64_t n);
 /* Counts what was written, gives back all room, and empties the batch, written or not. */
 void batch_finish(struct batch *b, struct room *room);
 

@@ -7,6 +7,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -28,13 +31,13 @@ int output_kind_of(int fd, enum output_kind *kind)
     return 0;
 }
 
-struct output *output_open(const struct output_settings *set, char why[OUTPUT_WHY_MAX])
+struct output *output_open(const struct output_settings *set, const struct output_context *of, char why[OUTPUT_WHY_MAX])
 {
     switch (set->type) {
     case OUTPUT_STDOUT:
         return output_open_stdout(why);
     case OUTPUT_FILE:
-        return output_open_file(set, why);
+        return output_open_file(set, of, why);
     }
     return NULL;
 }
@@ -64,7 +67,31 @@ static size_t whole_lines(const char *p, size_t n)
     return end != NULL ? (size_t)(end - p) + 1 : n;
 }
 
+struct output *output_make(size_t size, const struct output_ops *ops)
+{
+    struct output *o = calloc(1, size);
+    if (o == NULL)
+        abort();
+    *o = (struct output){ .ops = ops, .fd = -1, .events = POLLOUT, .pause_ms = -1, .note.err = ERR_COUNT };
+    return o;
+}
+
+void output_note(struct output *o, enum record_error err, uint64_t records, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    o->note.err = err;
+    o->note.records = records;
+    vsnprintf(o->note.why, sizeof(o->note.why), fmt, ap);
+    va_end(ap);
+}
+
 ssize_t output_write(struct output *o, const char *p, size_t n)
+{
+    return o->ops->write != NULL ? o->ops->write(o, p, n) : output_write_fd(o, p, n);
+}
+
+ssize_t output_write_fd(struct output *o, const char *p, size_t n)
 {
     size_t room = output_room(o);
     if (room == 0)

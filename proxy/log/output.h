@@ -6,7 +6,14 @@
 
 #include "proxy/settings.h"
 
-enum { OUTPUT_WHY_MAX = 256 };
+enum { OUTPUT_WHY_MAX = 256, BACKOFF_MAX_MS = 1000 };
+
+/* What the log itself tells of an output. */
+struct output_note {
+    enum record_error err; /* ERR_COUNT: nothing */
+    uint64_t records;      /* that it is about; 0: none in particular */
+    char why[OUTPUT_WHY_MAX];
+};
 
 struct output;
 struct output_ops {
@@ -15,9 +22,17 @@ struct output_ops {
     int (*reopen)(struct output *o);
     /* Removes the last `octets` written, which are the beginning of a record; false if that can't be done. */
     bool (*cut)(struct output *o, size_t octets);
+    /* In place of write(2), see output_write(). */
+    ssize_t (*write)(struct output *o, const char *p, size_t n);
+    /* While there is nothing to write: sends what it still holds, and looks after its connection. Called when fd has
+     * one of `events`, or pause_ms are over. 0 or a negative errno. NULL: there is nothing to do. */
+    int (*tend)(struct output *o);
+    /* At the end: 0 when the other side has all that was written; -EAGAIN: wait as write() does, and call it again. */
+    int (*finish)(struct output *o);
     void (*free)(struct output *o);
     /* EPIPE is the end of it, not trouble that may pass. */
     bool epipe_is_final;
+    unsigned backoff_max_ms; /* between two tries after an error; 0: BACKOFF_MAX_MS */
 };
 
 /* DIRECT: files and devices, whose write() is done when it returns. The others may fill up, and are asked first whether
@@ -30,10 +45,23 @@ struct output {
     enum output_kind kind;
     int fd;
     bool torn; /* what is there does not end in a line's end */
+    /* Of outputs with operations of their own; set by each of these. */
+    short events;             /* of fd, that are waited for */
+    int pause_ms;             /* for so long at the most; -1: for ever */
+    uint64_t lost;            /* lines that were taken and have been given up; the writer takes this */
+    uint64_t held;            /* lines that were taken and that the other side may not have yet */
+    char why[OUTPUT_WHY_MAX]; /* what the last error was, where its number says too little */
+    struct output_note note;  /* the writer takes this */
+};
+
+struct output_context {
+    const char *component; /* outlives the output */
+    size_t max_record;
 };
 
 /* NULL if it can't be opened; why says in what. */
-struct output *output_open(const struct output_settings *set, char why[OUTPUT_WHY_MAX]) MUST_CHECK;
+struct output *output_open(const struct output_settings *set, const struct output_context *of,
+                           char why[OUTPUT_WHY_MAX]) MUST_CHECK;
 void output_free(struct output **o);
 /* Writes from p, which holds lines, as much as is good in one call; to those that may fill up whole lines, as far as
  * they fit into PIPE_BUF. Returns how many octets were written, or a negative errno; -EAGAIN: wait until fd is
@@ -41,8 +69,13 @@ void output_free(struct output **o);
 ssize_t output_write(struct output *o, const char *p, size_t n) MUST_CHECK;
 
 /* Of the kinds. */
+/* A zeroed struct of `size` bytes that begins with a struct output. */
+struct output *output_make(size_t size, const struct output_ops *ops) MUST_CHECK;
+void output_note(struct output *o, enum record_error err, uint64_t records, const char *fmt, ...) PRINTF_LIKE(4, 5);
+ssize_t output_write_fd(struct output *o, const char *p, size_t n) MUST_CHECK;
 struct output *output_open_stdout(char why[OUTPUT_WHY_MAX]) MUST_CHECK;
-struct output *output_open_file(const struct output_settings *set, char why[OUTPUT_WHY_MAX]) MUST_CHECK;
+struct output *output_open_file(const struct output_settings *set, const struct output_context *of,
+                                char why[OUTPUT_WHY_MAX]) MUST_CHECK;
 /* What fd is; -1 and errno if it is nothing. */
 int output_kind_of(int fd, enum output_kind *kind) MUST_CHECK;
 

@@ -1,6 +1,10 @@
 /* A file opened by name, appended to, perhaps by another process of ours at the same time (while one takes over from
  * the other). Mode and group are set on a file that we create, before anything is in it; one that is there keeps its
- * own. O_NONBLOCK keeps the opening of a named pipe without a reader from hanging; on files it does nothing. */
+ * own. O_NONBLOCK keeps the opening of a named pipe without a reader from hanging; on files it does nothing.
+ *
+ * Whoever has the file open holds a shared lock on it. Its incomplete last line, which a crash has left, is removed
+ * only under the exclusive lock, when nobody can be writing it; and the file is rotated under it, for all others would
+ * go on writing into the old one. Writing itself asks for no lock. */
 #include "proxy/log/output.h"
 
 #include <ctype.h>
@@ -10,10 +14,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/conf.h"
+#include "common/record/line.h"
+#include "proxy/log/clock.h"
+#include "proxy/log/rotate.h"
+
 enum { OPEN_FLAGS = O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, OPEN_TRIES = 8 };
+/* After a failure to rotate. */
+enum { ROTATE_PAUSE = 10 * USEC_PER_SEC };
 
 struct output_file {
     struct output output;
@@ -21,6 +33,11 @@ struct output_file {
     mode_t mode;
     bool has_group;
     gid_t group;
+    size_t max_record;
+    uint64_t rotate_size; /* 0: never */
+    unsigned rotate_keep;
+    usec_t rotate_after; /* monotonic: not before */
+    bool within;         /* a line has been begun and not ended */
 };
 
 static struct output_file *file_of(struct output *o) { return CONTAINER_OF(o, struct output_file, output); }
@@ -53,21 +70,87 @@ static int file_open(const struct output_file *f)
     return -1;
 }
 
-/* The end of the last run's last line may be missing. Where the file can't be read it is taken as whole. */
-static bool file_is_torn(const char *path, int fd)
+/* Reads what our own descriptor, which can only write, has open; -1: that can't be done. */
+static int file_open_to_read(const char *path, const struct stat *of)
 {
-    struct stat st, other;
-    char last = '\n';
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
-        return false;
-    int in = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == of->st_dev && st.st_ino == of->st_ino)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* What stands behind the last line's end, if that is not longer than a record may be. Owned by the caller. */
+static char *read_tail(int in, off_t size, size_t max_record, size_t *n)
+{
+    size_t part = min_size((size_t)size, max_record);
+    char *text = conf_grow(NULL, part, 1), *end = NULL;
+    *n = 0;
+    if (pread(in, text, part, size - (off_t)part) == (ssize_t)part)
+        end = memrchr(text, '\n', part);
+    else
+        part = 0;
+    if (end != NULL)
+        *n = (size_t)(text + part - (end + 1));
+    else if (part == (size_t)size)
+        *n = part;
+    memmove(text, text + part - *n, *n);
+    return text;
+}
+
+/* The beginning of a record, in either format, and not all of it. */
+static bool is_partial(struct span tail)
+{
+    static const struct span BEGIN[] = { { "{\"time\":\"", 9 }, { "{\"@timestamp\":\"", 15 } };
+    struct line whole;
+    bool begins = false;
+    for (size_t i = 0; i < ARRAY_LEN(BEGIN); i++) {
+        size_t n = min_size(BEGIN[i].n, tail.n);
+        begins |= memcmp(BEGIN[i].p, tail.p, n) == 0;
+    }
+    return begins && tail.n > 0 && !line_scan(&whole, tail);
+}
+
+static bool ends_line(int in, off_t size)
+{
+    char last;
+    return size == 0 || pread(in, &last, 1, size - 1) != 1 || last == '\n';
+}
+
+/* The end of the last run's last line may be missing. It is removed if it can be nothing but the beginning of a record
+ * that nobody is writing; else our first line begins behind a line's end of its own, which makes a whole record whose
+ * line's end was lost whole again. Where the file can't be read it is taken as whole. */
+static void file_heal(struct output_file *f)
+{
+    struct output *o = &f->output;
+    struct stat st;
+    size_t n;
+    o->torn = false;
+    if (fstat(o->fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return;
+    int in = file_open_to_read(f->path, &st);
     if (in < 0)
-        return false;
-    if (fstat(in, &other) == 0 && other.st_dev == st.st_dev && other.st_ino == st.st_ino &&
-        pread(in, &last, 1, st.st_size - 1) != 1)
-        last = '\n';
+        return;
+    bool alone = flock(o->fd, LOCK_EX | LOCK_NB) == 0 && fstat(o->fd, &st) == 0;
+    o->torn = !ends_line(in, st.st_size);
+    if (o->torn && alone) {
+        char *tail = read_tail(in, st.st_size, f->max_record, &n);
+        if (is_partial(span_of(tail, n)) && ftruncate(o->fd, st.st_size - (off_t)n) == 0) {
+            output_note(o, ERR_LOG_TORN, 0, "%zu octets are removed from its end", n);
+            o->torn = false;
+        }
+        free(tail);
+    }
     close(in);
-    return last != '\n';
+}
+
+static void file_close(struct output *o)
+{
+    if (o->fd >= 0)
+        close(o->fd);
+    o->fd = -1;
 }
 
 static int file_reopen(struct output *o)
@@ -82,11 +165,12 @@ static int file_reopen(struct output *o)
         close(fd);
         return saved;
     }
-    if (o->fd >= 0)
-        close(o->fd);
+    file_close(o);
     o->fd = fd;
     o->kind = kind;
-    o->torn = file_is_torn(f->path, fd);
+    f->within = false;
+    file_heal(f);
+    flock(fd, LOCK_SH | LOCK_NB);
     return 0;
 }
 
@@ -95,20 +179,100 @@ static bool file_cut(struct output *o, size_t octets)
 {
     struct stat st;
     off_t end = lseek(o->fd, 0, SEEK_CUR);
-    return end >= (off_t)octets && fstat(o->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == end &&
-           ftruncate(o->fd, end - (off_t)octets) == 0;
+    if (end < (off_t)octets || fstat(o->fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size != end ||
+        ftruncate(o->fd, end - (off_t)octets) != 0)
+        return false;
+    file_of(o)->within = false;
+    return true;
+}
+
+/* Another process of ours may just have done it: then the name is another file's, which we open. */
+static int file_move_away(struct output_file *f)
+{
+    struct stat own, named;
+    if (fstat(f->output.fd, &own) != 0)
+        return errno;
+    if (stat(f->path, &named) != 0)
+        return errno == ENOENT ? 0 : errno;
+    return own.st_dev == named.st_dev && own.st_ino == named.st_ino ? rotate_shift(f->path, f->rotate_keep) : 0;
+}
+
+/* The old file is in use until the new one is open; where that fails, it gets its name back. */
+static int file_rotate(struct output_file *f)
+{
+    struct output *o = &f->output;
+    if (flock(o->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return EWOULDBLOCK;
+    int error = file_move_away(f);
+    if (error == 0) {
+        error = file_reopen(o);
+        if (error != 0 && rotate_undo(f->path) != 0)
+            output_note(o, ERR_LOG_WRITE, 0, "records go into %s.1", f->path);
+    }
+    if (error != 0)
+        flock(o->fd, LOCK_SH | LOCK_NB);
+    return error;
+}
+
+static void file_try_rotate(struct output_file *f)
+{
+    usec_t now = clock_mono();
+    if (now < f->rotate_after)
+        return;
+    int error = file_rotate(f);
+    if (error == 0)
+        return;
+    f->rotate_after = now + ROTATE_PAUSE;
+    if (error != EWOULDBLOCK && f->output.note.err == ERR_COUNT)
+        output_note(&f->output, ERR_LOG_WRITE, 0, "it can't be rotated, and grows: %s", strerror(error));
+}
+
+/* The whole lines that fit into the room, one at the least. */
+static size_t lines_within(const char *p, size_t n, uint64_t room)
+{
+    const char *end = room < n ? memrchr(p, '\n', (size_t)room) : p + n - 1;
+    if (end == NULL)
+        end = memchr(p, '\n', n);
+    return end != NULL ? (size_t)(end - p) + 1 : n;
+}
+
+/* How much of it goes into the file that is open, or into the next one. */
+static size_t file_share(struct output_file *f, const char *p, size_t n)
+{
+    struct stat st;
+    struct output *o = &f->output;
+    if (f->rotate_size == 0 || f->within || fstat(o->fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return n;
+    size_t first = lines_within(p, n, 0);
+    if (st.st_size > 0 && (uint64_t)st.st_size + first > f->rotate_size)
+        file_try_rotate(f);
+    if (fstat(o->fd, &st) != 0 || st.st_size == 0)
+        return max_size(first, lines_within(p, n, f->rotate_size));
+    if ((uint64_t)st.st_size + first > f->rotate_size)
+        return n;
+    return lines_within(p, n, f->rotate_size - (uint64_t)st.st_size);
+}
+
+static ssize_t file_write(struct output *o, const char *p, size_t n)
+{
+    struct output_file *f = file_of(o);
+    ssize_t done = output_write_fd(o, p, file_share(f, p, n));
+    if (done > 0)
+        f->within = p[done - 1] != '\n';
+    return done;
 }
 
 static void file_free(struct output *o)
 {
     struct output_file *f = file_of(o);
-    if (o->fd >= 0)
-        close(o->fd);
+    file_close(o);
     free(f->path);
     free(f);
 }
 
-static const struct output_ops FILE_OPS = { .reopen = file_reopen, .cut = file_cut, .free = file_free };
+static const struct output_ops FILE_OPS = {
+    .reopen = file_reopen, .cut = file_cut, .write = file_write, .free = file_free
+};
 
 /* A group's name, or its number. */
 static bool file_find_group(struct output_file *f, const char *name)
@@ -125,13 +289,15 @@ static bool file_find_group(struct output_file *f, const char *name)
     return isdigit((unsigned char)name[0]) && *end == '\0' && number == f->group;
 }
 
-struct output *output_open_file(const struct output_settings *set, char why[OUTPUT_WHY_MAX])
+struct output *output_open_file(const struct output_settings *set, const struct output_context *of,
+                                char why[OUTPUT_WHY_MAX])
 {
-    struct output_file *f = calloc(1, sizeof(*f));
-    if (f == NULL || (f->path = strdup(set->path)) == NULL)
-        abort();
-    f->output = (struct output){ .ops = &FILE_OPS, .name = f->path, .fd = -1 };
+    struct output_file *f = file_of(output_make(sizeof(*f), &FILE_OPS));
+    f->output.name = f->path = conf_dup(span_str(set->path));
     f->mode = (mode_t)(set->mode & 07777);
+    f->max_record = of->max_record;
+    f->rotate_size = set->rotate_size;
+    f->rotate_keep = set->rotate_keep;
     if (set->group != NULL && !file_find_group(f, set->group)) {
         snprintf(why, OUTPUT_WHY_MAX, "there is no group \"%s\"", set->group);
     } else {

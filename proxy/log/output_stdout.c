@@ -14,10 +14,7 @@ static const struct output_ops STDOUT_OPS = { .free = stdout_free, .epipe_is_fin
 
 struct output *output_open_stdout(char why[OUTPUT_WHY_MAX])
 {
-    struct output *o = calloc(1, sizeof(*o));
-    if (o == NULL)
-        abort();
-    o->ops = &STDOUT_OPS;
+    struct output *o = output_make(sizeof(*o), &STDOUT_OPS);
     o->name = "stdout";
     o->fd = STDOUT_FILENO;
     if (output_kind_of(o->fd, &o->kind) == 0)

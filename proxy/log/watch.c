@@ -7,10 +7,11 @@
 #include "proxy/log/clock.h"
 #include "proxy/log/log_impl.h"
 
-static void watch_error(struct log *log, enum record_error err, const struct log_writer *w, const char *why)
+static void watch_error(struct log *log, const struct log_writer *w, const struct output_note *note)
 {
     struct logger *own = &log->logger[log->loggers - 1];
-    struct span text = span_str(record_error_text(err)), name = span_str(w->output->name), reason = span_str(why);
+    enum record_error err = note->err;
+    struct span text = span_str(record_error_text(err)), name = span_str(w->output->name), reason = span_str(note->why);
     struct span message[] = { text, SPAN_LIT(": "), reason };
     struct span msg[] = { text, SPAN_LIT(": "), name, SPAN_LIT(": "), reason };
     size_t pieces = reason.n > 0 ? 0 : 2;
@@ -21,11 +22,13 @@ static void watch_error(struct log *log, enum record_error err, const struct log
     record_cstr(&r, KEY_CODE, record_error_code(err));
     record_cat(&r, KEY_MESSAGE, message, ARRAY_LEN(message) - pieces);
     record_close(&r);
+    if (note->records > 0)
+        record_int(&r, KEY_RECORDS, (int64_t)note->records);
     record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg) - pieces);
     logger_write(own, &r);
     /* The log may be just what nobody can read now. */
-    fprintf(stderr, "smtptap: log output %s: %s%s%s\n", w->output->name, record_error_text(err), why ? ": " : "",
-            why ? why : "");
+    fprintf(stderr, "smtptap: log output %s: %s%s%s\n", w->output->name, record_error_text(err),
+            reason.n > 0 ? ": " : "", note->why);
 }
 
 static void watch_wake(struct log *log)
@@ -41,17 +44,11 @@ static void watch_wake(struct log *log)
 
 static void watch_trouble(struct log *log, struct log_writer *w)
 {
-    char why[128];
-    int error = atomic_exchange(&w->write_error, 0);
-    if (error != 0)
-        watch_error(log, ERR_LOG_WRITE, w, strerror(error));
-    error = atomic_exchange(&w->reopen_error, 0);
-    if (error != 0) {
-        snprintf(why, sizeof(why), "it can't be opened again, the old file stays in use: %s", strerror(error));
-        watch_error(log, ERR_LOG_WRITE, w, why);
-    }
+    struct output_note note;
+    while (writer_take_note(w, &note))
+        watch_error(log, w, &note);
     if (atomic_exchange(&w->room.refusing, false))
-        watch_error(log, ERR_LOG_BLOCKED, w, NULL);
+        watch_error(log, w, &(struct output_note){ .err = ERR_LOG_BLOCKED });
 }
 
 /* Returns for how many milliseconds there is nothing to do, -1: until notice. */

@@ -12,7 +12,7 @@
 
 #include "proxy/log/clock.h"
 
-enum { LINGER_MS = 20, BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 1000, GRAIN_MAX = 4096, MANY_MAX = 1024 * 1024 };
+enum { LINGER_MS = 20, BACKOFF_MIN_MS = 100, GRAIN_MAX = 4096, MANY_MAX = 1024 * 1024 };
 /* One error record in this time, while the error stays the same. */
 enum { TELL_PAUSE = 60 * USEC_PER_SEC };
 
@@ -24,7 +24,9 @@ bool writer_init(struct log_writer *w, const struct output_settings *set, const 
     w->level = set->level;
     w->format = set->format;
     w->wake = -1;
-    w->output = output_open(set, why);
+    pthread_mutex_init(&w->notes.lock, NULL);
+    w->output =
+        output_open(set, &(struct output_context){ .component = of->component, .max_record = of->max_record }, why);
     if (w->output == NULL)
         return false;
     w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -62,14 +64,53 @@ void writer_free(struct log_writer *w)
     if (w->wake >= 0)
         close(w->wake);
     output_free(&w->output);
+    pthread_mutex_destroy(&w->notes.lock);
 }
 
 void writer_kick(struct log_writer *w) { eventfd_write(w->wake, 1); }
 
-static void writer_tell(struct log_writer *w, atomic_int *error, int number)
+/* Where nobody takes notes, the first ones say the most. */
+static void writer_note(struct log_writer *w, const struct output_note *note)
 {
-    atomic_store(error, number);
+    pthread_mutex_lock(&w->notes.lock);
+    if (w->notes.count < WRITER_NOTES)
+        w->notes.note[w->notes.count++] = *note;
+    pthread_mutex_unlock(&w->notes.lock);
     eventfd_write(w->of.notice, 1);
+}
+
+bool writer_take_note(struct log_writer *w, struct output_note *out)
+{
+    pthread_mutex_lock(&w->notes.lock);
+    bool any = w->notes.count > 0;
+    if (any) {
+        *out = w->notes.note[0];
+        memmove(w->notes.note, w->notes.note + 1, --w->notes.count * sizeof(w->notes.note[0]));
+    }
+    pthread_mutex_unlock(&w->notes.lock);
+    return any;
+}
+
+static void writer_tell(struct log_writer *w, const char *what, int error)
+{
+    struct output_note note = { .err = ERR_LOG_WRITE };
+    const char *why = w->output->why[0] != '\0' ? w->output->why : strerror(error);
+    snprintf(note.why, sizeof(note.why), "%s%s", what, why);
+    writer_note(w, &note);
+}
+
+/* What the output has to say and to give up. */
+static void writer_heed(struct log_writer *w)
+{
+    struct output *o = w->output;
+    if (UNLIKELY(o->note.err != ERR_COUNT)) {
+        writer_note(w, &o->note);
+        o->note.err = ERR_COUNT;
+    }
+    if (UNLIKELY(o->lost > 0)) {
+        batch_lose(&w->batch, &w->merge, o->lost);
+        o->lost = 0;
+    }
 }
 
 static bool writer_has_many(const struct log_writer *w) { return atomic_load(&w->room.used) >= (long)w->many; }
@@ -106,12 +147,14 @@ void writer_put(struct log_writer *w, unsigned i, usec_t time, struct span line,
         writer_rouse(w, WAIT_ANY);
 }
 
-/* False: give up. */
+/* False: give up. timeout < 0: what the output asks for, where it is waited for, else none. */
 static bool writer_poll(struct log_writer *w, bool output, int timeout)
 {
     struct pollfd p[2] = { { .fd = w->wake, .events = POLLIN },
-                           { .fd = output ? w->output->fd : -1, .events = POLLOUT } };
+                           { .fd = output ? w->output->fd : -1, .events = w->output->events } };
     eventfd_t count;
+    if (output && timeout < 0)
+        timeout = w->output->pause_ms;
     if (atomic_load(&w->give_up))
         return false;
     poll(p, ARRAY_LEN(p), timeout);
@@ -124,14 +167,41 @@ static void writer_wait(struct log_writer *w, enum writer_wait waiting, int time
     atomic_store(&w->waiting, waiting);
     bool ready = waiting == WAIT_ANY ? merge_news(&w->merge) : writer_has_many(w);
     if (!ready && !writer_is_asked(w))
-        writer_poll(w, false, timeout);
+        writer_poll(w, waiting == WAIT_ANY && w->output->ops->tend != NULL, timeout);
     atomic_store(&w->waiting, WAIT_NONE);
+}
+
+/* False: give up. */
+static bool writer_trouble(struct log_writer *w, int error)
+{
+    const struct output_ops *ops = w->output->ops;
+    size_t partial = batch_partial(&w->batch), longest = ops->backoff_max_ms > 0 ? ops->backoff_max_ms : BACKOFF_MAX_MS;
+    usec_t now = clock_mono();
+    if (partial > 0 && ops->cut != NULL && ops->cut(w->output, partial))
+        batch_retract(&w->batch, partial);
+    if (error != w->told_error || now - w->told_at >= TELL_PAUSE) {
+        w->told_error = error;
+        w->told_at = now;
+        writer_tell(w, "", error);
+    }
+    w->backoff_ms = w->backoff_ms == 0 ? BACKOFF_MIN_MS : (unsigned)min_size(2 * w->backoff_ms, longest);
+    return writer_poll(w, false, (int)w->backoff_ms);
+}
+
+static void writer_tend(struct log_writer *w)
+{
+    int error = w->output->ops->tend != NULL ? w->output->ops->tend(w->output) : 0;
+    writer_heed(w);
+    if (error < 0 && error != -EAGAIN && !writer_is_asked(w))
+        writer_trouble(w, -error);
 }
 
 static void writer_sleep(struct log_writer *w)
 {
-    if (!merge_news(&w->merge))
+    while (!merge_news(&w->merge) && !writer_is_asked(w)) {
         writer_wait(w, WAIT_ANY, -1);
+        writer_tend(w);
+    }
     if (merge_news(&w->merge))
         writer_wait(w, WAIT_MANY, LINGER_MS);
 }
@@ -144,36 +214,24 @@ static void writer_reopen(struct log_writer *w)
     if (o->ops->reopen == NULL)
         return;
     bool cut = partial > 0 && o->ops->cut(o, partial);
+    o->why[0] = '\0';
     int error = o->ops->reopen(o);
     if (error != 0)
-        writer_tell(w, &w->reopen_error, error);
+        writer_tell(w, "it can't be opened again, the old file stays in use: ", error);
     else
         w->told_error = 0;
+    writer_heed(w);
     if (cut || error == 0)
         batch_retract(&w->batch, partial);
-}
-
-/* False: give up. */
-static bool writer_trouble(struct log_writer *w, int error)
-{
-    size_t partial = batch_partial(&w->batch);
-    usec_t now = clock_mono();
-    if (partial > 0 && w->output->ops->cut != NULL && w->output->ops->cut(w->output, partial))
-        batch_retract(&w->batch, partial);
-    if (error != w->told_error || now - w->told_at >= TELL_PAUSE) {
-        w->told_error = error;
-        w->told_at = now;
-        writer_tell(w, &w->write_error, error);
-    }
-    w->backoff_ms = w->backoff_ms == 0 ? BACKOFF_MIN_MS : (unsigned)min_size(2 * w->backoff_ms, BACKOFF_MAX_MS);
-    return writer_poll(w, false, (int)w->backoff_ms);
 }
 
 static ssize_t writer_write(struct log_writer *w)
 {
     struct batch *b = &w->batch;
+    w->output->why[0] = '\0';
     ssize_t n =
         output_write(w->output, w->output->torn ? "\n" : b->data + b->off, w->output->torn ? 1 : b->len - b->off);
+    writer_heed(w);
     if (n > 0) {
         w->backoff_ms = 0;
         if (w->output->torn)
@@ -194,7 +252,7 @@ static bool writer_flush(struct log_writer *w)
         if (n > 0 || n == -EINTR)
             continue;
         if (n == -EPIPE && w->output->ops->epipe_is_final) {
-            writer_tell(w, &w->write_error, EPIPE);
+            writer_tell(w, "", EPIPE);
             room_close(&w->room);
         } else if (n == -EAGAIN) {
             if (!writer_poll(w, true, -1))
@@ -224,10 +282,27 @@ static void writer_run(struct log_writer *w)
     }
 }
 
+/* What the output holds at the end was not written. */
+static void writer_finish(struct log_writer *w)
+{
+    struct output *o = w->output;
+    int error = -EAGAIN;
+    while (o->ops->finish != NULL && error != 0) {
+        o->why[0] = '\0';
+        error = o->ops->finish(o);
+        writer_heed(w);
+        if (error != 0 && !(error == -EAGAIN ? writer_poll(w, true, -1) : writer_trouble(w, -error)))
+            break;
+    }
+    batch_unwrite(&w->batch, o->held);
+}
+
 static void *writer_main(void *arg)
 {
     struct log_writer *w = arg;
+    writer_heed(w);
     writer_run(w);
+    writer_finish(w);
     atomic_store(&w->finished, true);
     eventfd_write(w->of.notice, 1);
     return NULL;

@@ -23,13 +23,21 @@ static inline const struct record_format *log_format(enum log_format format)
 /* What the thread waits for: nothing (it works), the first line, or many. */
 enum writer_wait { WAIT_NONE, WAIT_ANY, WAIT_MANY };
 
+/* What is to be told of the output: notes from the writer's thread to the watch's. */
+enum { WRITER_NOTES = 4 };
+struct writer_notes {
+    pthread_mutex_t lock;
+    unsigned count;
+    struct output_note note[WRITER_NOTES];
+};
+
 /* What a writer needs to know of its log. */
 struct writer_context {
     const char *run, *component;
     size_t max_record;
     unsigned queues;
     const atomic_long *reserved;
-    int notice; /* an eventfd, see room.h; also written when one of the errors below was set */
+    int notice; /* an eventfd, see room.h; also written when there is a note */
 };
 
 struct log_writer {
@@ -49,8 +57,7 @@ struct log_writer {
     /* Asked of the thread: to open the output again; to end when all is written; to end when it would have to wait. */
     atomic_bool reopen, stop, give_up;
     atomic_bool finished;
-    /* For the watch: errnos, 0 when taken. */
-    atomic_int write_error, reopen_error;
+    struct writer_notes notes; /* for the watch */
 
     /* The thread's own. */
     _Alignas(CACHE_LINE) struct batch batch;
@@ -69,6 +76,8 @@ void writer_free(struct log_writer *w);
 int writer_start(struct log_writer *w) MUST_CHECK;
 /* From any thread: makes the writer look at what it was asked. */
 void writer_kick(struct log_writer *w);
+/* From the watch: the oldest note; false: there is none. */
+bool writer_take_note(struct log_writer *w, struct output_note *out) MUST_CHECK;
 /* From the thread of logger i. */
 void writer_put(struct log_writer *w, unsigned i, usec_t time, struct span line, bool dialogue);
 /* Records that were made for this output and are neither written nor counted in a `dropped` that is: while nobody puts.

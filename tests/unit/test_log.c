@@ -1,5 +1,6 @@
 /* The log with files and readers that keep up: what is in a line, levels, files and their opening again, batching. */
 #include <grp.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 
 #include "tests/unit/log_rig.h"
@@ -163,6 +164,57 @@ static void a_torn_line_stays_alone(void **state)
     assert_null(strstr(text, "\n\n"));
     assert_int_equal(text[len - 1], '\n');
     free(text);
+}
+
+static void file_put(const char *path, const char *text)
+{
+    int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0600);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+}
+
+/* What a crash left: the beginning of a record goes, and that is told; a whole one gets its line's end; what is no
+ * record of ours, or may be written by another process just now, stays. */
+static void a_torn_record_is_healed(void **state)
+{
+    static const struct {
+        const char *before, *kept, *told;
+        bool locked;
+    } CASES[] = {
+        { "", "", NULL, false },
+        { "{\"time\":\"x\"}\n", "{\"time\":\"x\"}\n", NULL, false },
+        { "{\"time\":\"x\"}\n{\"time\":\"2026", "{\"time\":\"x\"}\n", "13 octets", false },
+        { "{}\n{", "{}\n", "1 octets", false },
+        { "{\"time\":\"x\",\"seq\":1", "", "19 octets", false },
+        { "{\"@timestamp\":\"x\",\"a", "", "20 octets", false },
+        { "{\"time\":\"x\",\"tls\":{\"used\":true}", "", "31 octets", false },
+        { "{\"time\":\"x\",\"seq\":1}", "{\"time\":\"x\",\"seq\":1}\n", NULL, false },
+        { "{}\n{\"time\":\"2026", "{}\n{\"time\":\"2026\n", NULL, true },
+        { "{\"key\": \"of a configuration\"", "{\"key\": \"of a configuration\"\n", NULL, false },
+    };
+    for (unsigned i = 0; i < ARRAY_LEN(CASES); i++) {
+        struct rig *rig = *state;
+        size_t len;
+        file_put(rig->path[0], CASES[i].before);
+        int other = open(rig->path[0], O_RDONLY | O_CLOEXEC);
+        if (CASES[i].locked)
+            assert_int_equal(flock(other, LOCK_SH), 0);
+        rig_start(rig);
+        struct stat st;
+        WAIT_FOR(CASES[i].told == NULL || (stat(rig->path[0], &st) == 0 && st.st_size > 150));
+        rig_write(rig, 0, TNX_CLOSE, 0, 0);
+        assert_int_equal(log_stop(&rig->log, 10 * USEC_PER_SEC), 0);
+        close(other);
+        char *text = read_file(rig->path[0], &len);
+        assert_true(strncmp(text, CASES[i].kept, strlen(CASES[i].kept)) == 0);
+        tally_text(rig->tally, text + strlen(CASES[i].kept), len - strlen(CASES[i].kept));
+        assert_int_equal(rig->tally->errors, CASES[i].told != NULL);
+        assert_true(CASES[i].told == NULL || strstr(rig->tally->err[0], CASES[i].told) != NULL);
+        tally_check_all(rig->tally, 0, 1);
+        free(text);
+        rig_teardown(state);
+        rig_setup(state);
+    }
 }
 
 struct load {
@@ -380,6 +432,7 @@ int main(void)
         T(groups),
         T(every_fault_is_told),
         T(a_torn_line_stays_alone),
+        T(a_torn_record_is_healed),
         T(reopen_under_load),
         T(records_after_reopen_are_in_the_new_file),
         T(reopen_fails),

@@ -86,7 +86,7 @@ static void test_outputs_not_built(void **state)
 {
     (void)state;
     static const char *const TYPES[] = { "syslog", "journald", "tcp", "kafka" };
-    static const char *const OUTPUT_KEYS[] = { "rotate_size", "rotate_keep", "address", "framing",  "brokers", "topic",
+    static const char *const OUTPUT_KEYS[] = { "address", "framing",  "brokers", "topic",
                                                "options",     "tls",         "tls_ca",  "tls_cert", "tls_key" };
     char text[256], fault[256];
     for (size_t i = 0; i < ARRAY_LEN(TYPES); i++) {
