@@ -81,6 +81,7 @@ struct limits_settings {
     size_t max_command_length;
     unsigned max_unrecognized_commands, max_unauthenticated_commands, max_auth_failures, max_received;
     uint64_t memory;
+    size_t proxy_header;
 };
 
 struct timeouts_settings {

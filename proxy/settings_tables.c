@@ -155,7 +155,7 @@ static const struct conf_key SERVER_KEYS[] = {
     WORD(server_settings, protocol, "smtp", PROTOCOL_WORDS),
     WORD(server_settings, tls, "none", SERVER_TLS_WORDS),
     BOOL(server_settings, require_tls, "false"),
-    UNBUILT("proxy_protocol", "[]"),
+    LIST(server_settings, proxy_protocol, &conf_cidr_list, NULL, MILLION),
     UNBUILT("xclient", "[]"),
     UNBUILT("xforward", "[]"),
     LIST(server_settings, hide_extensions, &settings_caps, NULL, 64),
@@ -223,7 +223,7 @@ static const struct conf_key LIMITS_KEYS[] = {
     UNBUILT("max_messages_per_client", "0"),
     { ROW(CONF_SIZE, limits_settings, memory), .def = "0", .min = MIB(1), .max = SIZE_TOP, .zero_too = true },
     UINT(limits_settings, max_received, "100", 0, MILLION),
-    UNBUILT("proxy_header", "4096"),
+    SIZE(limits_settings, proxy_header, "4096", 256, 65551),
 };
 const struct conf_table settings_limits_table = CONF_TABLE(LIMITS_KEYS, struct limits_settings);
 

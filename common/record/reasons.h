@@ -38,6 +38,7 @@
     ERR(TLS_HANDSHAKE, "tls_handshake", "The TLS handshake failed")                                                      \
     ERR(UPSTREAM_NO_TLS, "upstream_no_tls", "The upstream offers no TLS, which is required")                             \
     ERR(UPSTREAM_TLS_RESIDUE, "upstream_tls_residue", "The upstream sent bytes behind its 220 to STARTTLS")              \
+    ERR(PROXY_HEADER, "proxy_header", "The PROXY header is refused")                                                     \
     ERR(SOCKET, "socket", "A system call on a socket failed")                                                          \
     ERR(ACCEPT, "accept", "A connection can't be accepted")
 /* clang-format on */

@@ -45,6 +45,24 @@ static bool is_fault(ssize_t n, int err) { return n < 0 && err != EAGAIN && err 
 
 static bool holds_bytes(const struct stream *s) { return s->ssl != NULL && stream_tls_holds(s); }
 
+/* Looks first, and takes what the owner says. */
+static ssize_t sip(struct stream *s, char *to, size_t room)
+{
+    size_t had = buf_len(&s->in);
+    ssize_t n = recv(s->fd, to, room, MSG_PEEK);
+    if (n <= 0)
+        return n;
+    size_t all = s->sip(s->owner, span_of(s->in.base + s->in.head, had + (size_t)n));
+    return all > had ? recv(s->fd, to, all - had, 0) : n;
+}
+
+static ssize_t take(struct stream *s, char *to, size_t room)
+{
+    if (s->ssl != NULL)
+        return stream_tls_read(s, to, room);
+    return s->sip != NULL ? sip(s, to, room) : read(s->fd, to, room);
+}
+
 /* Reads once; TLS reads until OpenSSL has nothing more, or enough. Returns the last result, with errno. */
 static ssize_t fill(struct stream *s, size_t *got)
 {
@@ -52,7 +70,7 @@ static ssize_t fill(struct stream *s, size_t *got)
     *got = 0;
     do {
         char *to = buf_reserve(&s->in, READ_ROOM);
-        n = s->ssl ? stream_tls_read(s, to, buf_room(&s->in)) : read(s->fd, to, buf_room(&s->in));
+        n = take(s, to, buf_room(&s->in));
         buf_commit(&s->in, n > 0 ? (size_t)n : 0);
         *got += n > 0 ? (size_t)n : 0;
     } while (n > 0 && *got < READ_ENOUGH && holds_bytes(s));
@@ -159,6 +177,8 @@ void stream_read(struct stream *s, bool on)
     if (on)
         read_again(s);
 }
+
+void stream_sip(struct stream *s, size_t (*wanted)(void *owner, struct span in)) { s->sip = wanted; }
 
 void stream_start_tls(struct stream *s, struct ssl_st *ssl)
 {

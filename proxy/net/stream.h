@@ -40,9 +40,10 @@ struct stream {
     bool tls_wants_write; /* reading or the handshake waits for room to write */
     struct list ready;    /* in the loop's list: TLS holds bytes that the socket will not tell of */
     bool reading;         /* the owner wants bytes */
-    bool eof;             /* the peer has ended its side */
-    bool waiting;         /* the socket takes no more for now */
-    bool slow;            /* bytes had to wait, or were many, and the owner was not told yet that they left */
+    size_t (*sip)(void *owner, struct span in); /* see stream_sip() */
+    bool eof;                                   /* the peer has ended its side */
+    bool waiting;                               /* the socket takes no more for now */
+    bool slow; /* bytes had to wait, or were many, and the owner was not told yet that they left */
     bool connecting;
     int error; /* of a write that failed; told at the next flush */
 };
@@ -55,6 +56,10 @@ void stream_open(struct stream *s, struct loop *loop, int fd, bool connecting, c
 void stream_start_tls(struct stream *s, struct ssl_st *ssl);
 /* Throws away what the peer has sent so far, also what still lies in the socket. */
 void stream_discard_input(struct stream *s);
+/* From now on only those bytes are taken from the socket that wanted() says: it sees what is unread in `in` with what
+ * has come behind it, and returns how many of these to take; the rest stays in the socket, for TLS to find. NULL: all
+ * again. In clear only. */
+void stream_sip(struct stream *s, size_t (*wanted)(void *owner, struct span in));
 /* For the loop: reads on where TLS holds bytes. */
 void stream_read_held(struct stream *s);
 /* Starts or stops reading. */

@@ -2,6 +2,8 @@
  * deadline and the interest in reading are set, in one place. */
 #include "proxy/relay/client.h"
 
+#include "proxy/relay/client_proxy.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -65,7 +67,11 @@ void client_open(struct client *c, struct loop *loop, int fd, struct trace *trac
     timer_init(&c->timer, on_timer);
     smtp_server_init(&c->smtp, config, smtp_ops, owner, &loop->pool);
     stream_open(&c->stream, loop, fd, false, &stream_ops, c);
-    trace_connection(trace, &c->peer);
+    c->phase = CLIENT_HELD;
+    if (client_awaits_header(set, &peer->remote))
+        client_proxy_begin(c);
+    else
+        client_announce(c);
 }
 
 static void write_line(struct client *c, const char *text)
@@ -92,7 +98,8 @@ static void start_tls(struct client *c, struct ssl_st *ssl)
 {
     c->phase = CLIENT_TLS;
     c->tls_began = c->loop->mono;
-    set_timer(c, WAIT_OTHER, c->set->timeouts.greeting);
+    if (!c->header_timed) /* one time for the header and the handshake */
+        set_timer(c, WAIT_OTHER, c->set->timeouts.greeting);
     stream_start_tls(&c->stream, ssl);
 }
 
@@ -157,6 +164,7 @@ static void finish(struct client *c)
     c->totals.commands = c->smtp.commands;
     c->totals.errors = c->smtp.errors;
     stream_close(&c->stream);
+    client_announce(c);
     trace_close(c->trace, &c->peer, &c->totals, c->reason);
     c->ops->closed(c->owner);
 }
@@ -203,7 +211,8 @@ void client_bye(struct client *c, const struct smtp_reply *reply, enum close_rea
 {
     if (c->phase >= CLIENT_LINGER)
         return;
-    if (c->phase == CLIENT_TLS) { /* no word can be said in a handshake */
+    if (c->phase <= CLIENT_TLS &&
+        c->phase != CLIENT_HELD) { /* no word can be said before a header, or in a handshake */
         client_kill(c, reason);
         return;
     }
@@ -411,6 +420,9 @@ static void on_readable(void *owner)
 {
     struct client *c = owner;
     switch (c->phase) {
+    case CLIENT_PROXY:
+        client_proxy_readable(c);
+        break;
     case CLIENT_HELD:
         if (c->stream.eof)
             leave(c, CLOSE_GONE);
@@ -467,6 +479,9 @@ static void on_timer(struct timer *t)
         break;
     case CLIENT_OPEN:
         client_bye(c, smtp_reply_own(SMTP_OWN_IDLE), CLOSE_TIMEOUT);
+        break;
+    case CLIENT_PROXY:
+        client_proxy_late(c);
         break;
     case CLIENT_TLS:
         client_kill(c, CLOSE_TIMEOUT);

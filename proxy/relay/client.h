@@ -1,20 +1,26 @@
 /* The client leg: a stream and the server engine, with greeting, deadlines, the log's brake, lingering close, and the
  * records of this leg. What the commands mean is the backend's: the relay, or the sink.
  *
- *   [TLS, implicit] --> HELD --> [DELAY, greet_delay] --> OPEN --> LINGER (FIN sent, input is thrown away) --> GONE
- *                                                    OPEN <--> TLS, after STARTTLS
- *   Backends get `gone` once, when the dialogue is over (before LINGER); `closed` when the connection is. */
+ *   [PROXY header] --> [TLS, implicit] --> HELD --> [DELAY, greet_delay] --> OPEN --> LINGER (FIN sent, input is thrown
+ * away) --> GONE OPEN <--> TLS, after STARTTLS Backends get `gone` once, when the dialogue is over (before LINGER);
+ * `closed` when the connection is. */
 #ifndef PROXY_RELAY_CLIENT_H
 #define PROXY_RELAY_CLIENT_H
 
+#include "common/smtp/proxyhdr.h"
 #include "common/smtp/server.h"
 #include "proxy/net/stream.h"
 #include "proxy/relay/trace.h"
 #include "proxy/settings.h"
 
-enum client_phase { CLIENT_HELD, CLIENT_TLS, CLIENT_DELAY, CLIENT_OPEN, CLIENT_LINGER, CLIENT_GONE };
+enum client_phase { CLIENT_PROXY, CLIENT_HELD, CLIENT_TLS, CLIENT_DELAY, CLIENT_OPEN, CLIENT_LINGER, CLIENT_GONE };
 
 struct client_ops {
+    /* A PROXY header came: the owner takes from it who the client is, into the client's peer and trace too. */
+    void (*identified)(void *owner, const struct proxyhdr *header);
+    /* That was recorded: the owner goes on with client_begin() or client_refuse(). Both may be NULL where
+     * server.proxy_protocol is empty. */
+    void (*welcome)(void *owner);
     /* The client can be greeted: at once, or after the handshake of implicit TLS. */
     void (*opened)(void *owner);
     /* The dialogue is over; no reply can be given any more. */
@@ -43,6 +49,8 @@ struct client {
     struct ssl_st *ssl_next;              /* the handshake that begins when the 220 to STARTTLS has left; owned */
     const char *tls_version, *tls_cipher; /* static text; NULL: in clear */
     usec_t tls_began;
+    bool header_timed;   /* timeouts.greeting runs since the connection came, for header and handshake */
+    bool announced;      /* the connection record is written */
     bool paused;         /* the backend's far side is congested */
     bool running, again; /* client_run() is under way, was asked for once more */
     bool lost;           /* the peer is known to be gone: replies reach nobody */
@@ -50,10 +58,15 @@ struct client {
     size_t drained;      /* bytes thrown away while lingering */
 };
 
-/* Takes the socket of an accepted client. The greeting is sent by client_greet(). */
+/* Takes the socket of an accepted client. The greeting is sent by client_greet(). A client that must begin with a PROXY
+ * header is in CLIENT_PROXY then, until ops->identified. */
 void client_open(struct client *c, struct loop *loop, int fd, struct trace *trace, const struct trace_peer *peer,
                  const struct listener_settings *set, const struct smtp_server_config *config,
                  const struct smtp_server_ops *smtp_ops, const struct client_ops *ops, void *owner);
+/* Whether a peer must begin with a PROXY header on this listener (protocol.md Q1). */
+bool client_awaits_header(const struct listener_settings *set, const struct netaddr *peer);
+/* Writes the connection record, if that was not done. */
+void client_announce(struct client *c);
 /* Begins: TLS first where it is implicit; then ops->opened. */
 void client_begin(struct client *c);
 /* For smtp_server_ops.starttls. */

@@ -34,7 +34,9 @@ static const struct smtp_server_ops server_ops = {
 static void on_client_gone(void *owner, enum close_reason reason);
 static void on_client_closed(void *owner);
 static void on_client_opened(void *owner);
-static const struct client_ops client_ops = { .opened = on_client_opened,
+static const struct client_ops client_ops = { .identified = relay_identified,
+                                              .welcome = relay_welcome,
+                                              .opened = on_client_opened,
                                               .gone = on_client_gone,
                                               .closed = on_client_closed };
 
@@ -71,7 +73,8 @@ void session_check_end(struct session *s)
         return;
     s->dead = true;
     worker_session_ended(s->w, &s->node);
-    limits_leave(s->w->limits, s->listener, &s->peer);
+    if (s->counted)
+        limits_leave(s->w->limits, s->listener, &s->counted_as);
     loop_bury(&s->w->loop, &s->grave, free_session);
 }
 
@@ -343,6 +346,18 @@ static void look_up_name(struct session *s)
         s->hostname = strdup(now.name);
 }
 
+void relay_admit(struct session *s)
+{
+    const struct settings *set = s->settings;
+    s->counted = true;
+    s->counted_as = s->peer;
+    s->verdict = limits_enter(s->w->limits, s->listener, &s->peer, &set->limits, &s->set->limits, s->w->loop.mono);
+    if (s->verdict == LIMITS_OK && set->limits.memory > 0 && worker_memory(s->w) > set->limits.memory)
+        s->verdict = LIMITS_FULL;
+    if (s->verdict == LIMITS_OK)
+        look_up_name(s);
+}
+
 static struct session *session_new(struct worker *w, const struct accepted *a)
 {
     struct session *s = calloc(1, sizeof(*s));
@@ -353,6 +368,7 @@ static struct session *session_new(struct worker *w, const struct accepted *a)
     s->set = a->set;
     s->listener = a->listener;
     s->peer = a->peer;
+    s->dest = a->local;
     s->protocol = "SMTP";
     list_init(&s->held);
     s->trace = (struct trace){ .log = w->logger, .loop = &w->loop, .component = span_str(a->settings->log.component) };
@@ -374,20 +390,13 @@ static void open_client(struct session *s, const struct accepted *a)
 static void session_accept(struct worker *w, const struct accepted *a)
 {
     struct session *s = session_new(w, a);
-    enum limits_verdict verdict =
-        limits_enter(w->limits, a->listener, &a->peer, &a->settings->limits, &a->set->limits, w->loop.mono);
+    bool header = client_awaits_header(a->set, &a->peer);
     worker_session_began(w, &s->node);
-    if (verdict == LIMITS_OK && a->settings->limits.memory > 0 && worker_memory(w) > a->settings->limits.memory)
-        verdict = LIMITS_FULL;
-    if (verdict == LIMITS_OK)
-        look_up_name(s);
+    if (!header)
+        relay_admit(s);
     open_client(s, a);
-    if (verdict != LIMITS_OK) {
-        enum smtp_own id = verdict == LIMITS_FULL ? SMTP_OWN_TOO_MANY_CONNECTIONS : SMTP_OWN_CLIENT_LIMIT;
-        client_refuse(&s->client, smtp_reply_own(id), CLOSE_LIMIT);
-        return;
-    }
-    client_begin(&s->client);
+    if (!header)
+        relay_welcome(s);
 }
 
 static void session_shutdown(struct list *node)

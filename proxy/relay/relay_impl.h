@@ -6,6 +6,7 @@
 #include "proxy/net/dns.h"
 #include "proxy/relay/client.h"
 #include "proxy/relay/dial.h"
+#include "proxy/relay/limits.h"
 #include "proxy/relay/offer.h"
 #include "proxy/relay/relay.h"
 #include "proxy/relay/upstream.h"
@@ -27,7 +28,11 @@ struct session {
     struct settings *settings; /* a reference */
     const struct listener_settings *set;
     struct listener *listener;
-    struct netaddr peer; /* the real client */
+    struct netaddr peer;       /* the real client; NETADDR_NONE: unknown, by XCLIENT; port 0: unknown */
+    struct netaddr dest;       /* what it connected to */
+    struct netaddr counted_as; /* in the limits */
+    bool counted;
+    enum limits_verdict verdict;
     struct trace trace;
     struct client client;
     char *hostname; /* verified reverse name, owned; NULL: none, or not known yet */
@@ -76,6 +81,13 @@ void relay_answer_helo(struct session *s);
 /* What is offered to this client as things stand. */
 const struct offer_view *relay_offer(const struct session *s);
 void relay_reserve(struct session *s, long octets);
+
+/* Counts the client in, by the address that it has now; its name is looked up if it may stay. */
+void relay_admit(struct session *s);
+
+/* relay_identity.c */
+void relay_identified(void *owner, const struct proxyhdr *header);
+void relay_welcome(void *owner);
 
 /* relay_txn.c */
 void relay_mail(void *owner, smtp_slot slot, const struct smtp_envelope_command *cmd);

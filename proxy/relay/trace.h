@@ -46,6 +46,9 @@ void trace_error(const struct trace *t, enum side side, unsigned txn, enum recor
 struct tls_info;
 /* A handshake that succeeded; info is of the side's peer. */
 void trace_starttls(const struct trace *t, enum side side, const struct tls_info *info, bool implicit, usec_t took);
+struct proxyhdr;
+/* A PROXY header from this peer; header: NULL where it is refused, why then says so. */
+void trace_proxy(const struct trace *t, const struct netaddr *peer, const struct proxyhdr *header, const char *why);
 /* Writes a record that somebody else has made. */
 void trace_emit(const struct trace *t, const struct record *r);
 

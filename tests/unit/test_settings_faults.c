@@ -18,7 +18,6 @@ static const struct {
     const char *section, *key, *value, *fault;
 } NOT_BUILT[] = {
     { "server", "protocol", "\"lmtp\"", "\"lmtp\" is" },
-    { "server", "proxy_protocol", "[\"::1\"]", "this key is" },
     { "server", "xclient", "[\"::1\"]", "this key is" },
     { "server", "xforward", "[\"::1\"]", "this key is" },
     { "auth", "mode", "\"optional\"", "\"optional\" is" },
@@ -28,7 +27,6 @@ static const struct {
     { "limits", "max_messages_per_user", "1", "1 is" },
     { "limits", "max_recipients_per_user", "1", "1 is" },
     { "limits", "max_messages_per_client", "1", "1 is" },
-    { "limits", "proxy_header", "1", "1 is" },
     { "upstream", "protocol", "\"lmtp\"", "\"lmtp\" is" },
     { "upstream", "balance", "\"round-robin\"", "\"round-robin\" is" },
     { "upstream", "balance", "\"least-connections\"", "\"least-connections\" is" },

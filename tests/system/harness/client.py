@@ -34,8 +34,9 @@ class Reply:
 
 class RawClient:
     def __init__(self, address, timeout=None, source=None, receive_buffer=None, greet=True, tls=None, name=None,
-                 session=None):
-        """tls: a context, or True, for implicit TLS with this name and session."""
+                 session=None, prelude=b"", port=None):
+        """prelude: sent first, in the segment of what follows. port: of the client's records, where they name another.
+        tls: a context, or True, for implicit TLS with this name and session."""
         self.timeout = DEADLINE if timeout is None else timeout
         self.replies, self.unrecorded, self._in = [], False, b""
         if isinstance(address, str):
@@ -52,6 +53,9 @@ class RawClient:
         self.sock.connect(address)
         if not isinstance(address, str):
             self.local_port, self.server_port = self.sock.getsockname()[1], address[1]
+        self.record_port = self.local_port if port is None else port
+        if prelude:
+            self.sock.sendall(prelude, socket.MSG_MORE if tls else 0)
         if tls:
             self.secure(None if tls is True else tls, name, session)
         self.greeting = self.reply() if greet else None

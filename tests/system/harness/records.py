@@ -311,7 +311,7 @@ class Ledger:
         """Every reply that this client saw stands in a record, in order."""
         if self.level != "debug" or self.lost or client.local_port is None or client.raw_tail or client.unrecorded:
             return
-        found = self.by_ports.get(("client", client.local_port), [])
+        found = self.by_ports.get(("client", client.record_port), [])
         assert found or not client.replies, f"client {client.local_port} has replies and no record"
         sends = [[r for r in leg if r["tnx"] == "send"] for leg, _ in found]
         assert not sends or any(explained(client.replies, one) for one in sends), \

@@ -135,8 +135,8 @@ class Smtptap:
     def cid_of(self, client):
         """Ports are used again: the connection is the one after those of earlier clients with this port."""
         earlier = self.clients[:self.clients.index(client)]
-        nth = 1 + sum(c.local_port == client.local_port for c in earlier)
-        return self.log.wait("connection", count=nth, side="client", port=client.local_port)["cid"]
+        nth = 1 + sum(c.record_port == client.record_port for c in earlier)
+        return self.log.wait("connection", count=nth, side="client", port=client.record_port)["cid"]
 
     def session(self, client):
         """The records of this client's session, once it has ended."""
