@@ -75,13 +75,13 @@ bool sasl_secret_check(struct span secret, struct span password);
 enum sasl_work_kind {
     SASL_WORK_HASH,  /* sasl_work_run() does it, in any thread */
     SASL_WORK_CRYPT, /* the caller: ok = crypt_r(password, secret) gives secret (digest_equal_text) */
-    SASL_WORK_TOKEN, /* the caller: ok = `password` is a bearer token that is good for the exchange's username, which
-                      * may be NULL with OAUTHBEARER (then the token alone says who it is) */
+    SASL_WORK_TOKEN, /* the caller: ok = `password` is a bearer token that is good for `username` */
 };
 struct sasl_work {
     enum sasl_work_kind kind;
     char *secret;   /* CRYPT: the hash */
-    char *password; /* CRYPT, TOKEN */
+    char *password; /* all */
+    char *username; /* TOKEN: NULL where the token alone says who it is; then the caller puts the name here (malloc) */
     bool ok;        /* the answer */
     /* HASH */
     unsigned char salt[64];
