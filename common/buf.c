@@ -84,6 +84,7 @@ static void buf_move(struct buf *b, char *to, size_t cap)
 {
     if (b->base != NULL) {
         memcpy(to, b->base + b->head, buf_len(b));
+        explicit_bzero(b->base, b->tail); /* it may be a secret's, which must not stay behind */
         block_give(b->pool, b->base, b->cap);
     }
     b->base = to;
@@ -155,4 +156,14 @@ void buf_consume(struct buf *b, size_t n)
         b->scan = b->head;
     if (b->head == b->tail)
         buf_free(b);
+}
+
+void buf_consume_secret(struct buf *b, size_t n)
+{
+    assert(n <= buf_len(b));
+    if (b->base == NULL)
+        return;
+    explicit_bzero(b->base, b->head + n);
+    explicit_bzero(b->base + b->tail, b->cap - b->tail);
+    buf_consume(b, n);
 }

@@ -54,5 +54,7 @@ static inline void buf_append_span(struct buf *b, struct span s) { buf_append(b,
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Takes n bytes from the head; an emptied buffer gives its block back. */
 void buf_consume(struct buf *b, size_t n);
+/* The same for a secret: the bytes are wiped, also where they once stood in this memory. */
+void buf_consume_secret(struct buf *b, size_t n);
 
 #endif

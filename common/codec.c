@@ -49,6 +49,21 @@ bool codec_base64_decode(struct buf *out, struct span in)
     return base64_digits(out, span_head(in, in.n - pad), true);
 }
 
+bool codec_base64_valid(struct span in)
+{
+    size_t pad = 0;
+    while (pad < min_size(in.n, 2) && in.p[in.n - 1 - pad] == '=')
+        pad++;
+    if (in.n % 4 != 0)
+        return false;
+    in = span_head(in, in.n - pad);
+    for (size_t i = 0; i < in.n; i++) {
+        if (base64_value(in.p[i]) < 0)
+            return false;
+    }
+    return pad == 0 || (base64_value(in.p[in.n - 1]) & (pad == 1 ? 3 : 15)) == 0;
+}
+
 void codec_base64_encode(struct buf *out, struct span in)
 {
     char *to = buf_reserve(out, (in.n + 2) / 3 * 4), *at = to;

@@ -6,6 +6,8 @@
 
 /* RFC 4648 section 4, strict: no white space, right padding. Returns false and appends nothing if it is not base64. */
 bool codec_base64_decode(struct buf *out, struct span in) MUST_CHECK;
+/* Whether it can be decoded; nothing is copied. */
+bool codec_base64_valid(struct span in);
 void codec_base64_encode(struct buf *out, struct span in);
 
 /* xtext (RFC 3461 section 4): '+' HEX HEX, upper or lower case hexadecimal digits. False if malformed. */

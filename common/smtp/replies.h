@@ -20,6 +20,20 @@
     OWN(IDLE, 421, "4.4.2", "Idle for too long")                                                                       \
     OWN(LINE_TOO_LONG_CLOSE, 421, "4.7.0", "Too many lines that are too long")                                         \
     OWN(TOO_MANY_ERRORS, 421, "4.7.0", "Too many unrecognized commands")                                               \
+    OWN(AUTH_FAILURES, 421, "4.7.0", "Too many failed logins")                                                         \
+    OWN(UNAUTHENTICATED, 421, "4.7.0", "Too many commands without logging in")                                         \
+    OWN(AUTH_OK, 235, "2.7.0", "Authentication successful")                                                            \
+    OWN(AUTH_FAILED, 535, "5.7.8", "Authentication failed")                                                            \
+    OWN(AUTH_TEMPFAIL, 454, "4.7.0", "Temporary authentication failure")                                               \
+    OWN(AUTH_CANCELLED, 501, "5.7.0", "Authentication cancelled")                                                      \
+    OWN(AUTH_INITIAL, 501, "5.7.0", "No initial response with this mechanism")                                         \
+    OWN(AUTH_BASE64, 501, "5.5.2", "Cannot decode response")                                                           \
+    OWN(AUTH_SYNTAX, 501, "5.5.4", "Expected AUTH mechanism [initial-response]")                                       \
+    OWN(AUTH_MECHANISM, 504, "5.5.4", "Mechanism not available")                                                       \
+    OWN(AUTH_TOO_LONG, 500, "5.5.6", "Authentication exchange line too long")                                          \
+    OWN(AUTH_NEEDS_TLS, 538, "5.7.11", "Encryption required for authentication")                                       \
+    OWN(ALREADY_AUTH, 503, "5.5.1", "Already authenticated")                                                           \
+    OWN(NEED_AUTH, 530, "5.7.0", "Authentication required")                                                            \
     OWN(TLS_UNAVAILABLE, 454, "4.7.0", "TLS not available now")                                                          \
     OWN(NEED_TLS, 530, "5.7.0", "Must issue a STARTTLS command first")                                                   \
     OWN(ALREADY_TLS, 503, "5.5.1", "Already in TLS")                                                                     \

@@ -10,7 +10,7 @@
 
 #include "common/smtp/server_impl.h"
 
-enum { SLOTS_FIRST = 4, AUTH_LINE_MAX = 12288 };
+enum { SLOTS_FIRST = 4 };
 
 void smtp_server_init(struct smtp_server *s, const struct smtp_server_config *config, const struct smtp_server_ops *ops,
                       void *owner, struct buf_pool *pool)
@@ -20,19 +20,14 @@ void smtp_server_init(struct smtp_server *s, const struct smtp_server_config *co
     };
 }
 
-static struct smtp_slot_entry *slot_at(struct smtp_server *s, smtp_slot slot)
-{
-    return &s->slots[slot & (s->slot_cap - 1)];
-}
-
-static unsigned slots_open(const struct smtp_server *s) { return s->slot_tail - s->slot_head; }
-
 void smtp_server_free(struct smtp_server *s)
 {
     for (; s->slot_head != s->slot_tail; s->slot_head++)
-        free(slot_at(s, s->slot_head)->wire);
+        free(smtp_server_slot(s, s->slot_head)->wire);
     free(s->slots);
+    free(s->offer.auth);
     s->slots = NULL;
+    s->offer.auth = NULL;
     s->slot_cap = 0;
     smtp_server_data_free(s);
 }
@@ -44,7 +39,7 @@ static void slots_grow(struct smtp_server *s)
     if (slots == NULL)
         abort();
     for (smtp_slot i = s->slot_head; i != s->slot_tail; i++)
-        slots[i & (cap - 1)] = *slot_at(s, i);
+        slots[i & (cap - 1)] = *smtp_server_slot(s, i);
     free(s->slots);
     s->slots = slots;
     s->slot_cap = cap;
@@ -52,9 +47,9 @@ static void slots_grow(struct smtp_server *s)
 
 smtp_slot smtp_server_slot_open(struct smtp_server *s, enum smtp_verb verb, unsigned tag, usec_t now)
 {
-    if (slots_open(s) == s->slot_cap)
+    if (smtp_server_slots_open(s) == s->slot_cap)
         slots_grow(s);
-    *slot_at(s, s->slot_tail) = (struct smtp_slot_entry){ .verb = verb, .tag = tag, .since = now };
+    *smtp_server_slot(s, s->slot_tail) = (struct smtp_slot_entry){ .verb = verb, .tag = tag, .since = now };
     return s->slot_tail++;
 }
 
@@ -97,6 +92,8 @@ static void conclude(struct smtp_server *s, const struct smtp_slot_entry *e, int
         s->rcpt_accepted += ok;
     } else if (e->verb == SMTP_VERB_DATA && e->relayed) {
         conclude_data(s, e->end, code);
+    } else if (e->verb == SMTP_VERB_AUTH) {
+        smtp_server_auth_conclude(s, e, code);
     }
 }
 
@@ -109,7 +106,7 @@ static void emit(struct smtp_server *s, const struct smtp_slot_entry *e, const s
 static void drain(struct smtp_server *s)
 {
     while (s->slot_head != s->slot_tail) {
-        struct smtp_slot_entry e = *slot_at(s, s->slot_head);
+        struct smtp_slot_entry e = *smtp_server_slot(s, s->slot_head);
         if (!e.filled)
             return;
         s->slot_head++;
@@ -131,10 +128,14 @@ static void slot_keep(struct smtp_slot_entry *e, const struct smtp_reply *reply)
 
 void smtp_server_reply(struct smtp_server *s, smtp_slot slot, const struct smtp_reply *reply)
 {
-    if (slot - s->slot_head >= slots_open(s))
+    if (slot - s->slot_head >= smtp_server_slots_open(s))
         return; /* forgotten by smtp_server_close() */
-    struct smtp_slot_entry *e = slot_at(s, slot);
+    struct smtp_slot_entry *e = smtp_server_slot(s, slot);
     assert(!e->filled);
+    if (UNLIKELY(smtp_server_auth_spent(s, e, reply->code))) {
+        smtp_server_close(s, smtp_reply_own(SMTP_OWN_AUTH_FAILURES), SMTP_CLOSE_LIMIT);
+        return;
+    }
     conclude(s, e, reply->code);
     if (slot != s->slot_head) {
         slot_keep(e, reply);
@@ -148,7 +149,7 @@ void smtp_server_reply(struct smtp_server *s, smtp_slot slot, const struct smtp_
 
 void smtp_server_own(struct smtp_server *s, smtp_slot slot, enum smtp_own id)
 {
-    smtp_server_reply(s, slot, smtp_reply_own(id));
+    smtp_server_reply(s, slot, smtp_server_words(s, id));
 }
 
 void smtp_server_offer(struct smtp_server *s, const struct smtp_caps *offer)
@@ -157,17 +158,26 @@ void smtp_server_offer(struct smtp_server *s, const struct smtp_caps *offer)
     s->offer.size = offer->size;
     s->offer.rcptmax = offer->rcptmax;
     s->offer.mailmax = offer->mailmax;
+    free(s->offer.auth);
+    s->offer.auth = offer->auth[0] != '\0' ? strdup(offer->auth) : NULL;
 }
 
 void smtp_server_secured(struct smtp_server *s)
 {
     s->secured = true;
     s->greeted = SMTP_VERB_UNKNOWN;
+    s->authenticated = s->bound = false;
+    free(s->offer.auth);
+    s->offer.auth = NULL;
     s->offer.set = 0;
     s->offer.size = s->offer.rcptmax = s->offer.mailmax = 0;
     s->scanned = 0;
     s->state = SMTP_SERVER_COMMANDS;
 }
+
+void smtp_server_authenticated(struct smtp_server *s, bool on) { s->authenticated = on; }
+
+void smtp_server_bind(struct smtp_server *s) { s->bound = true; }
 
 void smtp_server_lost(struct smtp_server *s) { s->lost = s->txn != SMTP_TXN_NONE; }
 
@@ -176,10 +186,10 @@ void smtp_server_close(struct smtp_server *s, const struct smtp_reply *reply, en
     if (s->state == SMTP_SERVER_CLOSED)
         return;
     struct smtp_slot_entry e = { .verb = SMTP_VERB_UNKNOWN, .tag = s->txn == SMTP_TXN_NONE ? 0 : s->last_tag };
-    if (slots_open(s) > 0)
-        e = *slot_at(s, s->slot_head);
+    if (smtp_server_slots_open(s) > 0)
+        e = *smtp_server_slot(s, s->slot_head);
     for (; s->slot_head != s->slot_tail; s->slot_head++)
-        free(slot_at(s, s->slot_head)->wire);
+        free(smtp_server_slot(s, s->slot_head)->wire);
     s->state = SMTP_SERVER_CLOSED;
     s->close_reason = reason;
     emit(s, &e, reply);
@@ -188,17 +198,18 @@ void smtp_server_close(struct smtp_server *s, const struct smtp_reply *reply, en
 void smtp_server_shutdown(struct smtp_server *s)
 {
     s->shutdown = true;
-    if (s->state == SMTP_SERVER_COMMANDS && slots_open(s) == 0 && s->txn == SMTP_TXN_NONE)
+    bool between = s->state == SMTP_SERVER_COMMANDS || s->state == SMTP_SERVER_AUTH;
+    if (between && smtp_server_slots_open(s) == 0 && s->txn == SMTP_TXN_NONE)
         smtp_server_close(s, smtp_reply_own(SMTP_OWN_SHUTDOWN), SMTP_CLOSE_SHUTDOWN);
 }
 
 /* RCPT alone may run behind open slots, and those are MAIL and RCPT then. */
 static bool may_run(struct smtp_server *s, enum smtp_verb verb)
 {
-    unsigned open = slots_open(s);
+    unsigned open = smtp_server_slots_open(s);
     if (open == 0)
         return true;
-    enum smtp_verb last = slot_at(s, s->slot_tail - 1)->verb;
+    enum smtp_verb last = smtp_server_slot(s, s->slot_tail - 1)->verb;
     return verb == SMTP_VERB_RCPT && s->txn != SMTP_TXN_NONE && open < SMTP_SLOTS_MAX &&
            (last == SMTP_VERB_MAIL || last == SMTP_VERB_RCPT);
 }
@@ -238,15 +249,25 @@ static bool may_be_auth(struct span head)
     return head.n < 4 || smtp_line_is_auth(head);
 }
 
+size_t smtp_server_begin_skip(struct smtp_server *s, struct span in, unsigned tag, usec_t now, enum smtp_own id)
+{
+    s->state = SMTP_SERVER_SKIP_LINE;
+    s->skip_slot = smtp_server_slot_open(s, SMTP_VERB_UNKNOWN, tag, now);
+    s->skip_reply = id;
+    s->scanned = 0;
+    return in.n;
+}
+
 static size_t begin_skip(struct smtp_server *s, struct span in, usec_t now, enum smtp_server_want *want)
 {
-    if (slots_open(s) > 0) {
+    if (smtp_server_slots_open(s) > 0) {
         *want = SMTP_WANT_REPLY;
         return 0;
     }
     struct smtp_command cmd;
     smtp_command_parse(&cmd, head_of(s, in));
     s->auth_seen |= may_be_auth(cmd.line);
+    s->secret = s->auth_seen;
     s->masked |= cmd.verb == SMTP_VERB_DATA || cmd.verb == SMTP_VERB_BDAT;
     unsigned tag = s->ops->command(s->owner, SMTP_VERB_UNKNOWN, "?", SPAN_LIT("*"));
     s->last_tag = tag;
@@ -256,16 +277,14 @@ static size_t begin_skip(struct smtp_server *s, struct span in, usec_t now, enum
         smtp_server_close(s, smtp_reply_own(SMTP_OWN_BDAT_SYNTAX), SMTP_CLOSE_PROTOCOL);
         return in.n;
     }
-    s->state = SMTP_SERVER_SKIP_LINE;
-    s->skip_slot = smtp_server_slot_open(s, SMTP_VERB_UNKNOWN, tag, now);
-    s->scanned = 0;
-    return in.n;
+    bool auth = s->config.auth && smtp_line_is_auth(cmd.line);
+    return smtp_server_begin_skip(s, in, tag, now, auth ? SMTP_OWN_AUTH_TOO_LONG : SMTP_OWN_LINE_TOO_LONG);
 }
 
 static size_t line_limit(const struct smtp_server *s, struct span in)
 {
     size_t max = s->config.max_command_length;
-    return smtp_line_is_auth(head_of(s, in)) ? max_size(AUTH_LINE_MAX, max) : max;
+    return smtp_line_is_auth(head_of(s, in)) ? max_size(SMTP_AUTH_LINE_MAX, max) : max;
 }
 
 /* TLS on a plain port (G6): the first bytes of a ClientHello. */
@@ -286,7 +305,7 @@ static size_t no_line_yet(struct smtp_server *s, struct span in, usec_t now, enu
 static size_t step_command(struct smtp_server *s, struct span in, usec_t now, enum smtp_server_want *want)
 {
     *want = SMTP_WANT_STEP;
-    if (s->shutdown && slots_open(s) == 0 && s->txn == SMTP_TXN_NONE) {
+    if (s->shutdown && smtp_server_slots_open(s) == 0 && s->txn == SMTP_TXN_NONE) {
         smtp_server_close(s, smtp_reply_own(SMTP_OWN_SHUTDOWN), SMTP_CLOSE_SHUTDOWN);
         return 0;
     }
@@ -317,14 +336,17 @@ static size_t step_command(struct smtp_server *s, struct span in, usec_t now, en
 static size_t step_skip_line(struct smtp_server *s, struct span in, enum smtp_server_want *want)
 {
     const char *lf = in.n > 0 ? memchr(in.p, '\n', in.n) : NULL;
+    s->secret = s->auth_seen;
     if (lf == NULL) {
         *want = SMTP_WANT_INPUT;
         return in.n;
     }
     s->state = SMTP_SERVER_COMMANDS;
     *want = SMTP_WANT_STEP;
-    if (s->long_lines++ == 0)
-        smtp_server_own(s, s->skip_slot, SMTP_OWN_LINE_TOO_LONG);
+    if (smtp_server_too_many_unauthenticated(s, SMTP_VERB_UNKNOWN))
+        smtp_server_close(s, smtp_reply_own(SMTP_OWN_UNAUTHENTICATED), SMTP_CLOSE_LIMIT);
+    else if (s->long_lines++ == 0)
+        smtp_server_own(s, s->skip_slot, s->skip_reply);
     else
         smtp_server_close(s, smtp_reply_own(SMTP_OWN_LINE_TOO_LONG_CLOSE), SMTP_CLOSE_LIMIT);
     return (size_t)(lf - in.p) + 1;
@@ -340,7 +362,7 @@ static size_t step_skip_chunk(struct smtp_server *s, struct span in, enum smtp_s
         return n;
     s->state = SMTP_SERVER_COMMANDS;
     *want = SMTP_WANT_STEP;
-    const struct smtp_reply *reply = smtp_reply_own(s->skip_reply);
+    const struct smtp_reply *reply = smtp_server_words(s, s->skip_reply);
     s->masked = true;
     smtp_server_reply(s, s->skip_slot, reply);
     if (reply->code != 503)
@@ -350,9 +372,12 @@ static size_t step_skip_chunk(struct smtp_server *s, struct span in, enum smtp_s
 
 size_t smtp_server_step(struct smtp_server *s, struct span in, usec_t now, enum smtp_server_want *want)
 {
+    s->secret = false;
     switch (s->state) {
     case SMTP_SERVER_COMMANDS:
         return step_command(s, in, now, want);
+    case SMTP_SERVER_AUTH:
+        return smtp_server_auth_step(s, in, now, want);
     case SMTP_SERVER_BODY:
         return smtp_server_data_step(s, in, now, want);
     case SMTP_SERVER_SKIP_LINE:

@@ -4,6 +4,7 @@
  *                      v                                   |
  *   COMMANDS --DATA--> WAIT (a slot is not filled) --354--> BODY --end of data--> WAIT
  *      |  ^
+ *      |  +--- AUTH (334 was said: the next line is a response, whatever it looks like)
  *      |  +--- SKIP_LINE (over-long), SKIP_CHUNK (refused BDAT): read away, then reply
  *      +-----> CLOSED
  *
@@ -25,10 +26,13 @@
 struct smtp_server_config {
     bool lenient_addresses;
     bool require_tls; /* before TLS most commands get 530 (T9) */
+    bool auth, auth_required, auth_require_tls;
+    const struct smtp_reply *need_auth; /* what A13 says; NULL: our own words */
     enum smtp_bare_newline bare_newline;
     uint32_t disabled_commands; /* bit 1 << enum smtp_verb */
     size_t max_command_length;
     unsigned max_unrecognized_commands, max_recipients, max_received;
+    unsigned max_unauthenticated_commands, max_auth_failures; /* 0: no limit */
     uint64_t max_message_size;
     const struct smtp_header_want *headers;
 };
@@ -41,6 +45,12 @@ struct smtp_envelope_command {
     const struct smtp_mail_params *mail; /* MAIL: NULL if not parsed */
     const struct smtp_rcpt_params *rcpt; /* RCPT: likewise */
     const struct smtp_reply *refusal;    /* set: the engine refuses it with this; the backend only takes note */
+};
+
+/* An AUTH command that passed A1 to A9. Good during the call only. */
+struct smtp_auth_command {
+    struct span mechanism;      /* upper case, one of those offered */
+    const struct span *initial; /* base64, or "=" for an empty one; NULL: none */
 };
 
 /* Why a transaction is given up. */
@@ -73,7 +83,15 @@ struct smtp_server_ops {
     /* STARTTLS may be granted: fills the slot with 220 or 454 and, after 220, begins the handshake; the input behind
      * the command must be thrown away first (T7). smtp_server_secured() tells of its success. */
     void (*starttls)(void *owner, smtp_slot slot);
-    /* A command that is relayed as it stands (ETRN). */
+    /* AUTH: an exchange begins. 334 goes on with it, every other reply ends it; 2xx is success. At max_auth_failures
+     * a 5xx becomes 421 (A12). */
+    void (*auth)(void *owner, smtp_slot slot, const struct smtp_auth_command *cmd);
+    /* The answer to the last 334: base64, may be empty. */
+    void (*auth_response)(void *owner, smtp_slot slot, struct span text);
+    /* The exchange ends: by the client's "*", whose slot is to be filled with a refusal; or (slot NULL) it broke a rule
+     * and was answered. Not called where the session ends. */
+    void (*auth_cancel)(void *owner, const smtp_slot *slot);
+    /* A command that is relayed as it stands (ETRN; NOOP and RSET of bound sessions). */
     void (*pass)(void *owner, smtp_slot slot, const struct smtp_command *cmd);
     /* For the log: a line was read. `line` has its secrets masked. Returns a tag that `sent` gets with the reply. */
     unsigned (*command)(void *owner, enum smtp_verb verb, const char *verb_name, struct span line);
@@ -84,6 +102,7 @@ struct smtp_server_ops {
 enum smtp_server_state {
     SMTP_SERVER_COMMANDS,
     SMTP_SERVER_BODY,
+    SMTP_SERVER_AUTH,
     SMTP_SERVER_SKIP_LINE,
     SMTP_SERVER_SKIP_CHUNK,
     SMTP_SERVER_CLOSED
@@ -109,6 +128,7 @@ struct smtp_slot_entry {
     bool end;     /* the end of data, not the DATA command */
     bool relayed; /* DATA that was not refused by the engine */
     bool counted; /* RCPT that is in rcpt_pending */
+    enum { SMTP_NO_EXCHANGE, SMTP_EXCHANGE, SMTP_EXCHANGE_CANCELLED } auth;
     int code;
     char *wire; /* owned; a filled slot that is not at the head */
     size_t len;
@@ -134,7 +154,11 @@ struct smtp_server {
         smtp_cap_set set;
         uint64_t size;
         uint32_t rcptmax, mailmax;
+        char *auth; /* mechanisms as in smtp_caps.auth; owned; NULL: none */
     } offer;
+    bool authenticated;
+    bool bound;       /* NOOP and RSET go to the backend */
+    bool secret;      /* what the last step took may hold a secret: the owner wipes it */
     bool secured;     /* the client speaks TLS */
     bool auth_seen;   /* an AUTH line was read: unknown lines may be secrets (A15) */
     bool masked;      /* DATA or BDAT was refused: lines may be the message's text */
@@ -146,7 +170,7 @@ struct smtp_server {
     enum smtp_close close_reason;
     bool bare_lf; /* the command under way ended in LF alone */
     unsigned rcpt_given, rcpt_accepted, rcpt_pending, mails, last_tag;
-    unsigned unrecognized, long_lines, commands, errors;
+    unsigned unrecognized, unauthenticated, auth_failures, long_lines, commands, errors;
     size_t scanned;      /* bytes of an unfinished line that hold no LF */
     uint64_t skip;       /* SKIP_CHUNK: octets left */
     smtp_slot skip_slot; /* SKIP_*: what is filled then, and with what */
@@ -156,7 +180,7 @@ struct smtp_server {
     struct smtp_server_data *data;
 };
 
-enum { SMTP_SLOTS_MAX = 128 };
+enum { SMTP_SLOTS_MAX = 128, SMTP_AUTH_LINE_MAX = 12288 };
 enum smtp_server_want {
     SMTP_WANT_STEP,  /* something was done; call again with the rest */
     SMTP_WANT_INPUT, /* more bytes are needed */
@@ -174,7 +198,11 @@ void smtp_server_reply(struct smtp_server *s, smtp_slot slot, const struct smtp_
 void smtp_server_own(struct smtp_server *s, smtp_slot slot, enum smtp_own id);
 /* What HELO's backend found that may be used from now on. */
 void smtp_server_offer(struct smtp_server *s, const struct smtp_caps *offer);
-/* The client speaks TLS now: what it said before is forgotten (T8), but not that it sent AUTH lines. */
+/* The session is somebody's, or is not any more, by other ways than AUTH. */
+void smtp_server_authenticated(struct smtp_server *s, bool on);
+/* From now on NOOP and RSET are relayed: what the session is hangs on the upstream's connection (A). */
+void smtp_server_bind(struct smtp_server *s);
+/* The client speaks TLS now: what it said before is forgotten (T8), also its login, but not that it sent AUTH lines. */
 void smtp_server_secured(struct smtp_server *s);
 /* The upstream of the open transaction is lost: what follows until RSET or MAIL gets 451 4.4.2. */
 void smtp_server_lost(struct smtp_server *s);

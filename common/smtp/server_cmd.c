@@ -77,6 +77,8 @@ static enum smtp_own check_mail(struct smtp_server *s, struct smtp_envelope_comm
         return SMTP_OWN_DISABLED;
     if (needs_tls(s, SMTP_VERB_MAIL))
         return SMTP_OWN_NEED_TLS;
+    if (smtp_server_needs_auth(s, SMTP_VERB_MAIL))
+        return SMTP_OWN_NEED_AUTH;
     if (s->greeted == SMTP_VERB_UNKNOWN)
         return SMTP_OWN_NEED_HELO;
     if (s->tempfail)
@@ -101,12 +103,22 @@ static enum smtp_own check_mail(struct smtp_server *s, struct smtp_envelope_comm
 /* A line that may be the message's text has no part in a record. */
 static void refuse_envelope(struct smtp_server *s, smtp_slot slot, struct smtp_envelope_command *e, enum smtp_own id)
 {
-    e->refusal = smtp_reply_own(id);
+    e->refusal = smtp_server_words(s, id);
     if (s->line_masked) {
         e->path = NULL;
         e->arg = SPAN_LIT("*");
     }
     smtp_server_reply(s, slot, e->refusal);
+}
+
+/* For the record: the sender of a MAIL that was refused before its path was looked at. */
+static void note_sender(const struct smtp_server *s, struct smtp_envelope_command *e, struct smtp_path *path)
+{
+    struct span rest = span_skip(e->arg, 5);
+    bool named = span_begins_nocase(e->arg, SPAN_LIT("FROM:"));
+    if (e->path == NULL && named && smtp_path_parse(path, &rest, SMTP_REVERSE_PATH) == SMTP_PATH_OK &&
+        (path->strict || s->config.lenient_addresses))
+        e->path = path;
 }
 
 static void run_mail(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
@@ -120,6 +132,7 @@ static void run_mail(struct smtp_server *s, const struct smtp_command *cmd, smtp
     }
     enum smtp_own bad = check_mail(s, &e, &path, &params);
     if (bad != SMTP_OWN_COUNT) {
+        note_sender(s, &e, &path);
         refuse_envelope(s, slot, &e, bad);
     } else {
         s->txn = SMTP_TXN_MAIL;
@@ -194,7 +207,7 @@ static enum smtp_own check_data(const struct smtp_server *s, struct span arg)
  * rightly (RFC 5321 section 4.1.4). What follows may be the message's text. */
 static void refuse_data(struct smtp_server *s, smtp_slot slot, enum smtp_own id)
 {
-    const struct smtp_reply *reply = smtp_reply_own(id);
+    const struct smtp_reply *reply = smtp_server_words(s, id);
     s->masked = true;
     smtp_server_reply(s, slot, reply);
     if (reply->code != 503 && reply->code != 501)
@@ -248,6 +261,8 @@ static void run_bdat(struct smtp_server *s, const struct smtp_command *cmd, smtp
         s->skip_reply = SMTP_OWN_DISABLED;
     else if (needs_tls(s, SMTP_VERB_BDAT))
         s->skip_reply = SMTP_OWN_NEED_TLS;
+    else if (smtp_server_needs_auth(s, SMTP_VERB_BDAT))
+        s->skip_reply = SMTP_OWN_NEED_AUTH;
     else
         s->skip_reply = s->greeted == SMTP_VERB_UNKNOWN ? SMTP_OWN_NEED_HELO : SMTP_OWN_DISABLED;
 }
@@ -256,6 +271,11 @@ static void run_rset(struct smtp_server *s, const struct smtp_command *cmd, smtp
 {
     if (cmd->arg.n > 0) {
         refuse(s, slot, SMTP_OWN_NO_ARGUMENT);
+        return;
+    }
+    if (s->bound) {
+        smtp_server_abandon(s, SMTP_ABANDON_RSET, NULL);
+        s->ops->pass(s->owner, slot, cmd);
         return;
     }
     smtp_server_own(s, slot, SMTP_OWN_OK);
@@ -276,8 +296,10 @@ static void run_quit(struct smtp_server *s, const struct smtp_command *cmd, smtp
 
 static void run_noop(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
 {
-    (void)cmd;
-    smtp_server_own(s, slot, SMTP_OWN_OK);
+    if (s->bound && !smtp_text_has_control(cmd->arg))
+        s->ops->pass(s->owner, slot, cmd);
+    else
+        smtp_server_own(s, slot, SMTP_OWN_OK);
 }
 
 static void run_help(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
@@ -321,12 +343,6 @@ static void run_starttls(struct smtp_server *s, const struct smtp_command *cmd, 
         s->ops->starttls(s->owner, slot);
 }
 
-static void run_not_offered(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
-{
-    (void)cmd;
-    refuse(s, slot, s->greeted == SMTP_VERB_UNKNOWN ? SMTP_OWN_NEED_HELO : SMTP_OWN_DISABLED);
-}
-
 static void run_not_permitted(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
 {
     (void)cmd;
@@ -341,10 +357,11 @@ static void run_disabled(struct smtp_server *s, const struct smtp_command *cmd, 
         refuse(s, slot, SMTP_OWN_DISABLED);
 }
 
-static void run_needs_tls(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
+/* There is no transaction: its MAIL would have been refused for the same reason. */
+static void run_needs(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot, enum smtp_own id)
 {
     s->masked |= cmd->verb == SMTP_VERB_DATA;
-    refuse(s, slot, SMTP_OWN_NEED_TLS);
+    refuse(s, slot, id);
 }
 
 /* Another protocol's client: nothing it sends is for us (G6, Q2). */
@@ -384,7 +401,7 @@ static verb_fn *const verb_run[SMTP_VERB_COUNT] = {
     [SMTP_VERB_SOML] = run_disabled,
     [SMTP_VERB_SAML] = run_disabled,
     [SMTP_VERB_STARTTLS] = run_starttls,
-    [SMTP_VERB_AUTH] = run_not_offered,
+    [SMTP_VERB_AUTH] = smtp_server_run_auth,
     [SMTP_VERB_XCLIENT] = run_not_permitted,
     [SMTP_VERB_XFORWARD] = run_not_permitted,
     [SMTP_VERB_PROXY] = run_foreign,
@@ -422,6 +439,8 @@ void smtp_server_run(struct smtp_server *s, const struct smtp_command *cmd, smtp
 {
     if (s->bare_lf && s->config.bare_newline == SMTP_BARE_REJECT)
         run_bare_lf(s, cmd, slot);
+    else if (UNLIKELY(smtp_server_too_many_unauthenticated(s, cmd->verb)))
+        smtp_server_close(s, smtp_reply_own(SMTP_OWN_UNAUTHENTICATED), SMTP_CLOSE_LIMIT);
     else if (cmd->fault != SMTP_LINE_OK)
         run_faulty(s, cmd, slot);
     else if (cmd->verb == SMTP_VERB_UNKNOWN)
@@ -429,7 +448,9 @@ void smtp_server_run(struct smtp_server *s, const struct smtp_command *cmd, smtp
     else if (is_disabled(s, cmd->verb) && cmd->verb != SMTP_VERB_BDAT && cmd->verb != SMTP_VERB_MAIL)
         run_disabled(s, cmd, slot);
     else if (needs_tls(s, cmd->verb) && cmd->verb != SMTP_VERB_BDAT && cmd->verb != SMTP_VERB_MAIL)
-        run_needs_tls(s, cmd, slot);
+        run_needs(s, cmd, slot, SMTP_OWN_NEED_TLS);
+    else if (smtp_server_needs_auth(s, cmd->verb) && cmd->verb != SMTP_VERB_BDAT && cmd->verb != SMTP_VERB_MAIL)
+        run_needs(s, cmd, slot, SMTP_OWN_NEED_AUTH);
     else
         verb_run[cmd->verb](s, cmd, slot);
 }

@@ -14,6 +14,24 @@ struct span smtp_server_mask(struct smtp_server *s, const struct smtp_command *c
 void smtp_server_data_begin(struct smtp_server *s);
 size_t smtp_server_data_step(struct smtp_server *s, struct span in, usec_t now, enum smtp_server_want *want);
 void smtp_server_data_free(struct smtp_server *s);
+static inline unsigned smtp_server_slots_open(const struct smtp_server *s) { return s->slot_tail - s->slot_head; }
+static inline struct smtp_slot_entry *smtp_server_slot(struct smtp_server *s, smtp_slot slot)
+{
+    return &s->slots[slot & (s->slot_cap - 1)];
+}
+/* The own reply as this session says it. */
+const struct smtp_reply *smtp_server_words(const struct smtp_server *s, enum smtp_own id);
+/* Whether the verb has to wait for a login (A13); the count of those that came without one is over its limit. */
+bool smtp_server_needs_auth(const struct smtp_server *s, enum smtp_verb verb);
+bool smtp_server_too_many_unauthenticated(struct smtp_server *s, enum smtp_verb verb);
+/* AUTH, and the lines of its exchange. */
+void smtp_server_run_auth(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot);
+size_t smtp_server_auth_step(struct smtp_server *s, struct span in, usec_t now, enum smtp_server_want *want);
+/* What a reply to one of them means. Spent: it is the failure that is one too many. */
+bool smtp_server_auth_spent(struct smtp_server *s, const struct smtp_slot_entry *e, int code);
+void smtp_server_auth_conclude(struct smtp_server *s, const struct smtp_slot_entry *e, int code);
+/* A line is over its limit: what ends at the next LF gets this reply. Returns what is taken of `in`. */
+size_t smtp_server_begin_skip(struct smtp_server *s, struct span in, unsigned tag, usec_t now, enum smtp_own id);
 /* Gives up the open transaction, if there is one. */
 void smtp_server_abandon(struct smtp_server *s, enum smtp_abandon why, const struct smtp_reply *reply);
 

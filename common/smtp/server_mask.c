@@ -72,9 +72,10 @@ struct span smtp_server_mask(struct smtp_server *s, const struct smtp_command *c
     bool no_command = cmd->verb == SMTP_VERB_UNKNOWN || cmd->fault != SMTP_LINE_OK;
     *verb_name = smtp_verb_name(cmd->verb);
     if (UNLIKELY(smtp_line_is_auth(cmd->line))) {
-        s->auth_seen = true;
+        s->auth_seen = s->secret = true;
         shown = mask_auth(cmd, verb_name);
     } else if (UNLIKELY(s->auth_seen) && no_command) {
+        s->secret = true;
         *verb_name = "?";
         shown = SPAN_LIT("*");
     } else if (UNLIKELY(s->masked) && is_well_formed(cmd)) {

@@ -28,6 +28,7 @@ struct rig_case {
     const char *answers; /* "MAIL=550,250 DATA=451": codes in order, the last one again and again; else 2xx or 354 */
     struct smtp_server_config config;
     smtp_cap_set offer;
+    const char *auth; /* mechanisms offered */
     uint64_t size;
     uint32_t rcptmax, mailmax;
     enum smtp_close closed;
@@ -129,6 +130,8 @@ static void rig_helo(void *owner, smtp_slot slot, enum smtp_verb verb, struct sp
     struct smtp_caps offer = {
         .set = r->c->offer, .size = r->c->size, .rcptmax = r->c->rcptmax, .mailmax = r->c->mailmax
     };
+    if (r->c->auth != NULL)
+        strcpy(offer.auth, r->c->auth);
     rig_call(r, smtp_verb_name(verb), domain);
     smtp_server_offer(&r->s, &offer);
     rig_answer(r, slot, "HELO", &r->asked[SMTP_VERB_HELO], 250);
@@ -247,7 +250,34 @@ static void rig_starttls(void *owner, smtp_slot slot)
     rig_answer(r, slot, "STARTTLS", &r->asked[SMTP_VERB_STARTTLS], 220);
 }
 
+static void rig_auth(void *owner, smtp_slot slot, const struct smtp_auth_command *cmd)
+{
+    struct rig *r = owner;
+    rig_call(r, "AUTH", cmd->mechanism);
+    if (cmd->initial != NULL)
+        rig_note(&r->calls, " ", "+", *cmd->initial);
+    rig_answer(r, slot, "AUTH", &r->asked[SMTP_VERB_AUTH], 235);
+}
+
+static void rig_auth_response(void *owner, smtp_slot slot, struct span text)
+{
+    struct rig *r = owner;
+    rig_call(r, "RESPONSE", text);
+    rig_answer(r, slot, "AUTH", &r->asked[SMTP_VERB_AUTH], 235);
+}
+
+static void rig_auth_cancel(void *owner, const smtp_slot *slot)
+{
+    static unsigned none;
+    rig_call(owner, slot != NULL ? "CANCEL" : "CANCEL!", SPAN_NONE);
+    if (slot != NULL)
+        rig_answer(owner, *slot, "CANCEL", &none, 501);
+}
+
 static const struct smtp_server_ops rig_ops = {
+    .auth = rig_auth,
+    .auth_response = rig_auth_response,
+    .auth_cancel = rig_auth_cancel,
     .helo = rig_helo,
     .mail = rig_mail,
     .rcpt = rig_rcpt,

@@ -225,7 +225,7 @@ static void test_tempfail(void **state)
     t.r.s.tempfail = false;
     assert_true(say(&t, "MAIL FROM:<a@b>\r\n", true));
     talk_end(&t, "250, 250, 250, 451 4.3.0, 451 4.3.0, 451 4.3.0, 250 2.0.0, 250",
-             "EHLO c|MAIL a@b|RCPT c@d|RCPT!451 TO:<e@f>|-DATA 451|MAIL!451 FROM:<a@b>|MAIL a@b");
+             "EHLO c|MAIL a@b|RCPT c@d|RCPT!451 TO:<e@f>|-DATA 451|MAIL!451 a@b|MAIL a@b");
 }
 
 /* D5: the backend has the upstream's refusal before the client's end of data. */
