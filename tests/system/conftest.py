@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from harness import dovecot as private_dovecot
 from harness.postfix import Postfix
 from harness.tls import Certificates
 from harness.world import World
@@ -77,3 +78,19 @@ def postfix(certs):
         yield instance.start()
     finally:
         instance.stop()
+
+
+@pytest.fixture
+def make_dovecot():
+    """dovecot(users, ...): a private one that is started, as many as a test wants."""
+    if private_dovecot.why_not():
+        pytest.skip(private_dovecot.why_not())
+    made = []
+
+    def make(*args, **options):
+        made.append(private_dovecot.Dovecot(*args, **options))
+        return made[-1].start()
+
+    yield make
+    for one in made:
+        one.stop()
