@@ -38,7 +38,7 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 CPPFLAGS += -I. -D_GNU_SOURCE -DSMTPTAP_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
 CFLAGS += -std=gnu11 $(WARN) $(FLAGS_$(BUILD)) -pthread
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(LINK_$(BUILD)) -pthread
-LDLIBS += $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lev -lm
+LDLIBS += $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lev -lcrypt -lm
 
 COMMON_SRC := $(wildcard common/*.c common/*/*.c)
 PROXY_SRC := $(filter-out proxy/main.c,$(wildcard proxy/*.c proxy/*/*.c))

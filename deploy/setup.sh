@@ -2,7 +2,7 @@
 # Installs what a job needs on Debian 12: setup.sh build|test|bench. Does nothing where all of it is there.
 set -eu
 
-build='gcc make pkg-config libc6-dev libev-dev libssl-dev libjson-c-dev libc-ares-dev'
+build='gcc make pkg-config libc6-dev libev-dev libssl-dev libjson-c-dev libc-ares-dev libcrypt-dev'
 test="$build clang libclang-rt-14-dev clang-format clang-tidy cppcheck libcmocka-dev
   python3 python3-pytest python3-pytest-xdist python3-pytest-timeout
   postfix swaks curl msmtp openssl procps"

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "proxy/notify.h"
+#include "proxy/relay/auth_backends.h"
 #include "proxy/reload.h"
 
 static void handled_signals(sigset_t *set)
@@ -138,6 +139,7 @@ static bool start_workers(struct server *s, settings_fault *fault, void *arg)
                                       .log = s->log,
                                       .balance = &s->balance,
                                       .limits = s->limits,
+                                      .auth = s->auth,
                                       .all = s->worker,
                                       .all_count = s->workers,
                                       .ops = s->ops,
@@ -167,6 +169,7 @@ static void free_parts(struct server *s)
         listener_close(&s->listener[i]);
     free(s->listener);
     free(s->worker);
+    auth_shared_free(&s->auth);
     limits_free(&s->limits);
     balance_free(&s->balance);
     settings_unref(&s->settings);
@@ -188,6 +191,7 @@ bool server_start(struct server *s, struct settings *settings, const struct work
     *s = (struct server){ .settings = settings, .ops = ops, .ops_arg = ops_arg, .workers = worker_count(settings) };
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     s->limits = limits_new();
+    s->auth = auth_shared_new();
     if (!open_listeners(s, fault, arg) || !become_user(settings, fault, arg) ||
         (s->log = log_start(&settings->log, s->workers + 1, fault, arg)) == NULL) {
         free_parts(s);

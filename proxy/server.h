@@ -13,6 +13,7 @@ struct server {
     struct logger *logger; /* the main thread's */
     struct balance balance;
     struct limits *limits;
+    struct auth_shared *auth;
     int wake_fd; /* an eventfd: the log's state changed */
     const struct worker_ops *ops;
     void *ops_arg;

@@ -22,6 +22,7 @@ struct source {
 static void free_settings(struct settings *s)
 {
     settings_close_tls(s);
+    settings_close_users(s);
     conf_clear(&settings_table, s);
     free(s->file);
     free(s);
@@ -125,6 +126,7 @@ static void read_all(struct settings *s, struct conf *c, const struct source *fr
     settings_verify_auth(s, c);
     settings_verify_tls(s, c);
     settings_open_tls(s, c);
+    settings_open_users(s, c);
     if (from->inspect && conf_faults(c) == 0)
         settings_inspect(s, c);
 }

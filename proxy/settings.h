@@ -13,6 +13,8 @@
 #include "common/smtp/header.h"
 #include "common/smtp/sasl.h"
 
+struct userfile;
+
 enum server_protocol { PROTOCOL_SMTP, PROTOCOL_LMTP };
 enum server_tls { SERVER_TLS_NONE, SERVER_TLS_STARTTLS, SERVER_TLS_IMPLICIT };
 enum received_mode { RECEIVED_AUTO, RECEIVED_ON, RECEIVED_OFF };
@@ -126,6 +128,7 @@ struct listener_settings {
     struct tls_settings tls;
     struct tls_server *tls_server; /* a reference; NULL where server.tls is none */
     struct auth_settings auth;
+    struct userfile *users;        /* a reference; NULL: auth.backend is not file */
     struct limits_settings limits; /* max_connections here is the listener's own; the global one is settings.limits */
     struct timeouts_settings timeouts;
     struct upstream_settings upstream;

@@ -155,6 +155,7 @@ void settings_inspect(const struct settings *s, struct conf *c)
     }
     inspect_servers(s, c);
     settings_inspect_auth(s, c);
+    settings_inspect_users(s, c);
     settings_inspect_tls(s, c);
     warn_workers(s, c);
 }

@@ -53,6 +53,12 @@ void settings_verify_auth(const struct settings *s, struct conf *c);
 /* Warns of what can't work for some clients. */
 void settings_inspect_auth(const struct settings *s, struct conf *c);
 
+/* Reads the files of users of all listeners; the same file is read once. */
+void settings_open_users(struct settings *s, struct conf *c);
+void settings_close_users(struct settings *s);
+/* Warns of what they can't do, and of a socket that isn't there. */
+void settings_inspect_users(const struct settings *s, struct conf *c);
+
 /* Only peers on this machine reach it. */
 bool settings_is_local(const struct endpoint *at);
 

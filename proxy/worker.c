@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "proxy/net/dns.h"
+#include "proxy/relay/auth_backends.h"
 #include "proxy/relay/client.h"
 #include "proxy/relay/probe.h"
 
@@ -71,6 +72,7 @@ static void take_reload(struct worker *w)
     offer_cache_free(&w->offers);
     settings_unref(&w->settings);
     w->settings = fresh;
+    auth_backends_configure(w->auth, fresh);
 }
 
 static void set_paused(struct worker *w, bool paused)
@@ -159,6 +161,7 @@ static void free_parts(struct worker *w)
     struct settings *unread = atomic_exchange(&w->reload, NULL);
     settings_unref(&unread);
     ev_async_stop(w->loop.ev, &w->wake);
+    auth_backends_free(&w->auth);
     dns_free(&w->dns);
     loop_free(&w->loop);
 }
@@ -190,6 +193,8 @@ bool worker_start(struct worker *w, const struct worker_parts *parts, const char
         free_parts(w);
         return false;
     }
+    w->auth = auth_backends_new(parts->auth, &w->loop, w->logger);
+    auth_backends_configure(w->auth, w->settings);
     watch_listeners(w, parts->listeners);
     if (start_thread(w))
         return true;

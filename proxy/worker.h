@@ -13,6 +13,8 @@
 #include "proxy/relay/limits.h"
 #include "proxy/relay/offer.h"
 
+struct auth_backends;
+struct auth_shared;
 struct dns;
 struct worker;
 
@@ -40,6 +42,7 @@ struct worker {
     unsigned all_count;
     atomic_bool counts; /* its loop can be read by the others: they may run before it does */
     struct dns *dns;
+    struct auth_backends *auth;
     struct offer_cache offers;
     struct list sessions;
     atomic_uint session_count;
@@ -67,6 +70,7 @@ struct worker_parts {
     struct log *log;
     struct balance *balance;
     struct limits *limits;
+    struct auth_shared *auth;
     struct worker *all;
     unsigned all_count;
     const struct worker_ops *ops;

@@ -39,6 +39,8 @@
     ERR(UPSTREAM_NO_TLS, "upstream_no_tls", "The upstream offers no TLS, which is required")                             \
     ERR(UPSTREAM_TLS_RESIDUE, "upstream_tls_residue", "The upstream sent bytes behind its 220 to STARTTLS")              \
     ERR(PROXY_HEADER, "proxy_header", "The PROXY header is refused")                                                     \
+    ERR(AUTH_FILE, "auth_file", "The file of users has a fault; the one read before stays in use")                     \
+    ERR(AUTH_SERVER, "auth_server", "The auth server can't be reached; logins fail for now")                           \
     ERR(SOCKET, "socket", "A system call on a socket failed")                                                          \
     ERR(ACCEPT, "accept", "A connection can't be accepted")
 /* clang-format on */
