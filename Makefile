@@ -107,7 +107,7 @@ lint: setup-test
 	@tests/lint.sh
 
 bench: setup-bench
-	@$(MAKE) --no-print-directory -s all
+	@$(MAKE) --no-print-directory -s all build/release/tests/bench/smtp_load
 	@/usr/bin/python3 tests/bench/bench.py $(BENCH)
 
 tests-build: $(OUT)/smtptap $(UNIT) $(SCENARIO)

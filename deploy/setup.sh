@@ -5,7 +5,7 @@ set -eu
 build='gcc make pkg-config libc6-dev libev-dev libssl-dev libjson-c-dev libc-ares-dev libcrypt-dev'
 test="$build clang libclang-rt-14-dev clang-format clang-tidy cppcheck libcmocka-dev
   python3 python3-pytest python3-pytest-xdist python3-pytest-timeout
-  postfix swaks curl msmtp openssl procps"
+  postfix swaks curl msmtp openssl procps testssl.sh"
 bench="$build python3 postfix haproxy nginx libnginx-mod-mail procps valgrind"
 
 case ${1:-} in

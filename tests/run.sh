@@ -80,6 +80,7 @@ step build-fuzz make --no-print-directory -s -j"$jobs" fuzz-build
 
 if [ "$mode" = long ]; then
     step build-tsan build tsan tests-build
+    step build-load build release build/release/tests/bench/smtp_load
     units tsan
 fi
 units asan

@@ -1,14 +1,15 @@
 #!/usr/bin/python3
 """What the program costs beside what people would use instead: client -> peer -> smtp-sink, all on loopback.
 
-    bench.py [--peers direct,haproxy,nginx,smtptap,smtptap-debug] [--workloads W1,W2,W3,W4,W5] [--rounds 5] [--secs 2]
+    bench.py [--peers direct,haproxy,nginx,smtptap,smtptap-debug] [--workloads W1,W2,W3,W4,W5,T1,T1r,T2,T3] [--rounds 5] [--secs 2]
 
 W1  1 KiB, one message a connection, 50 sessions      W4  idle sessions after EHLO and after RCPT: memory of each
 W2  1 KiB, many messages a connection, 50 sessions    W5  one session, one transaction after the other: latency
 W3  1 MiB, many messages a connection, 8 sessions
+T1, T2, T3  as W1, W2, W3, the client's leg in TLS 1.3 (ECDSA P-256); T1r: T1 with TLS sessions resumed
 
 Peers run interleaved in one round, in reversed order every other round; figures are medians over the rounds. `ratio` is
-to `direct` (no peer) of the same round, CPU is user + system of all the peer's processes, also as a ratio to HAProxy's
+to `direct` (no peer, no TLS) of the same round, CPU is user + system of all the peer's processes, also as a ratio to HAProxy's
 of the same round. Absolute figures mean nothing across machines: compare ratios of one run, and CPU first.
 The table goes to stdout and to --out; progress to stderr. SMTPTAP names the program (default ./smtptap)."""
 import argparse
@@ -20,6 +21,7 @@ import resource
 import shutil
 import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -35,7 +37,12 @@ WORKLOADS = {  # bytes a message, sessions, whether each message has its own con
     "W2": (1024, 50, False, 3000),
     "W3": (1 << 20, 8, False, 48),
     "W5": (1024, 1, False, 500),
+    "T1": (1024, 50, True, 500),
+    "T1r": (1024, 50, True, 500),
+    "T2": (1024, 50, False, 2000),
+    "T3": (1 << 20, 8, False, 48),
 }
+LOAD = os.path.join(ROOT, "build", "release", "tests", "bench", "smtp_load")
 
 
 class Failed(Exception):
@@ -64,9 +71,13 @@ def wait_for(condition, what, timeout=10):
         time.sleep(0.01)
 
 
-def answers(port):
+def answers(port, tls=False):
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=2) as s:
+            if tls:
+                context = ssl.create_default_context()
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+                s = context.wrap_socket(s)
             return s.recv(100).startswith(b"220")
     except OSError:
         return False
@@ -145,7 +156,8 @@ class Sink:
         self.process.end()
 
 
-# peers: each takes (directory, its port, the sink's port) and returns (command line, log files)
+# peers: each takes (directory, its port, the sink's port, certificate and key in one file or None) and returns (command
+# line, log files)
 
 
 HAPROXY = """
@@ -160,7 +172,7 @@ defaults
     timeout client 300s
     timeout server 300s
 frontend smtp
-    bind 127.0.0.1:{port} backlog 4096
+    bind 127.0.0.1:{port} backlog 4096{tls}
     default_backend sink
 backend sink
     server sink 127.0.0.1:{sink}
@@ -181,7 +193,7 @@ mail {{
     xclient off;
     timeout 300s;
     proxy_timeout 300s;
-    server {{ listen 127.0.0.1:{port} backlog=4096; protocol smtp; }}
+    server {{ listen 127.0.0.1:{port} backlog=4096{tls}; protocol smtp; }}
 }}
 http {{
     access_log off;
@@ -203,24 +215,29 @@ def written(run, name, text):
     return path
 
 
-def haproxy(run, port, sink):
+def haproxy(run, port, sink, pem):
     connections = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200) // 2
-    config = written(run, "haproxy.cfg", HAPROXY.format(port=port, sink=sink, connections=connections))
+    config = written(run, "haproxy.cfg", HAPROXY.format(port=port, sink=sink, connections=connections,
+                                                         tls=f" ssl crt {pem}" if pem else ""))
     return [find("haproxy"), "-f", config, "-db"], ["out"]
 
 
-def nginx(run, port, sink):
+def nginx(run, port, sink, pem):
     module = next(m for m in NGINX_MODULES if os.path.exists(m))
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     text = NGINX.format(run=run, port=port, sink=sink, aux=free_port(), module=module, files=files,
-                        connections=files - 100)
+                        connections=files - 100,
+                        tls=f" ssl; ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {pem}; ssl_certificate_key {pem}" if pem else "")
     return [find("nginx"), "-p", run, "-e", f"{run}/error.log", "-c", written(run, "nginx.conf", text)], ["error.log"]
 
 
 def smtptap(level):
-    def start(run, port, sink):
+    def start(run, port, sink, pem):
+        listener = {"address": f"127.0.0.1:{port}"}
+        if pem:
+            listener.update(tls="implicit", certificates=[{"cert": pem, "key": pem}])
         config = {
-            "listeners": [{"address": f"127.0.0.1:{port}"}],
+            "listeners": [listener],
             "server": {"hostname": "proxy.example", "reverse_dns": False, "received_header": "off"},
             "limits": {"max_connections": 30000},
             "timeouts": {"shutdown": "2s"},
@@ -254,18 +271,18 @@ def missing(peer):
 class Peer:
     """A peer between client and sink; `direct` is the sink itself."""
 
-    def __init__(self, name, sink, run):
+    def __init__(self, name, sink, run, tls=False):
         self.name, self.port, self.process, self.logs = name, sink.port, None, []
         if name == "direct":
             return
         where = tempfile.mkdtemp(prefix=name + "-", dir=run)
         os.chmod(where, 0o755)
         self.port = free_port()
-        argv, logs = PEERS[name](where, self.port, sink.port)
+        argv, logs = PEERS[name](where, self.port, sink.port, certificate(run) if tls else None)
         self.logs = [os.path.join(where, x) for x in logs]
         self.process = Process(argv, os.path.join(where, "out"))
         try:
-            wait_for(lambda: answers(self.port), f"{name} to answer")
+            wait_for(lambda: answers(self.port, tls), f"{name} to answer")
         except Failed:
             self.end()
             with open(os.path.join(where, "out"), errors="replace") as f:
@@ -282,11 +299,26 @@ class Peer:
             self.process.end()
 
 
+def certificate(run):
+    """A certificate and its key in one file, as all peers read it."""
+    path = os.path.join(run, "peer.pem")
+    if not os.path.exists(path):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-days", "2", "-subj", "/CN=proxy.example", "-keyout", path + ".key", "-out", path + ".crt"],
+                       check=True, capture_output=True)
+        with open(path, "w") as f:
+            for part in (".crt", ".key"):
+                with open(path + part) as one:
+                    f.write(one.read())
+        os.chmod(path, 0o644)
+    return path
+
+
 @contextlib.contextmanager
-def chain(name, run):
+def chain(name, run, tls=False):
     sink = Sink(run)
     try:
-        peer = Peer(name, sink, run)
+        peer = Peer(name, sink, run, tls)
         try:
             yield peer, sink
         finally:
@@ -343,6 +375,21 @@ def source(port, workload, messages, timeout=120):
     return time.monotonic() - start
 
 
+def tls_load(port, workload, messages, tls):
+    """Our own load client; returns (seconds, [])."""
+    size, sessions, single, _ = WORKLOADS[workload]
+    options = (["-T"] if tls else []) + (["-r"] if workload.endswith("r") else [])
+    argv = [LOAD, "-p", str(port), "-s", str(min(sessions, messages)), "-m", str(messages), "-l", str(size), "-n",
+            "1" if single else "0", *options]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        raise Failed("the load client was stuck") from None
+    if done.returncode:
+        raise Failed(f"the load client: {done.stdout}{done.stderr}"[-200:])
+    return json.loads(done.stdout)["seconds"], []
+
+
 def sequence(port, messages):
     """One session, one transaction after the other; returns (seconds, seconds of each)."""
     client, message, each = Client(port), b"Subject: x\r\n\r\n" + b"x" * 1000, []
@@ -359,11 +406,14 @@ def sequence(port, messages):
 
 def measure(name, workload, messages, run):
     """One run of one peer: a dictionary of what was found."""
-    with chain(name, run) as (peer, sink):
+    tls = workload.startswith("T")
+    with chain(name, run, tls) as (peer, sink):
         def load(n):
+            if tls:
+                return tls_load(peer.port, workload, n, name != "direct")
             return sequence(peer.port, n) if workload == "W5" else (source(peer.port, workload, n), [])
 
-        warm = min(WARM, messages) if workload != "W3" else 8
+        warm = min(WARM, messages) if not workload.endswith("3") else 8
         load(warm)
         wait_for(lambda: sink.messages() >= warm, "the warm-up's messages")
         got, cpu, log = sink.messages(), peer.cpu(), peer.log_bytes()
@@ -462,7 +512,8 @@ def ratios(mine, base, key):
 
 def table(workload, results):
     size, sessions, single, _ = WORKLOADS[workload]
-    lines = [f"### {workload}: {size} bytes, {sessions} session{'s' * (sessions > 1)}, {'one message' if single else 'many messages'} a connection", ""]
+    over = {"T": " over TLS, resumed" if workload.endswith("r") else " over TLS"}.get(workload[0], "")
+    lines = [f"### {workload}: {size} bytes, {sessions} session{'s' * (sessions > 1)}, {'one message' if single else 'many messages'} a connection{over}", ""]
     latency = workload == "W5"
     head = ["peer", "messages/s", "MB/s", "ratio to direct", "lowest - highest", "CPU s/1000", "CPU to HAProxy",
             "log bytes/message", "runs"]
@@ -510,7 +561,7 @@ def machine():
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--peers", default="direct,haproxy,nginx,smtptap,smtptap-debug")
-    p.add_argument("--workloads", default="W1,W2,W3,W4,W5")
+    p.add_argument("--workloads", default="W1,W2,W3,W4,W5,T1,T1r,T2,T3")
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--secs", type=float, default=2, help="about how long one run of a peer takes")
     p.add_argument("--idle", type=int, default=5000, help="sessions of W4")
