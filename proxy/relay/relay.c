@@ -313,7 +313,9 @@ static void on_client_closed(void *owner)
 static void on_client_opened(void *owner)
 {
     struct session *s = owner;
-    if (s->set->upstream.connect == CONNECT_CONNECTION)
+    if (s->verdict != LIMITS_OK)
+        relay_turn_away(s);
+    else if (s->set->upstream.connect == CONNECT_CONNECTION)
         session_dial(s, DIAL_GREETING, s->set->upstream.servers);
     else
         client_greet(&s->client);

@@ -21,13 +21,27 @@ void relay_identified(void *owner, const struct proxyhdr *header)
     s->client.peer.hostname = s->hostname;
 }
 
+/* Those who are refused may hold a handshake each, but not without end. */
+static bool far_too_many(const struct session *s)
+{
+    unsigned sum = 0, most = s->settings->limits.max_connections;
+    for (unsigned i = 0; i < s->w->all_count; i++)
+        sum += worker_sessions(&s->w->all[i]);
+    return sum > most + most / 8 + 8;
+}
+
 void relay_welcome(void *owner)
 {
     struct session *s = owner;
-    if (s->verdict == LIMITS_OK) {
+    bool implicit = s->set->server.tls == SERVER_TLS_IMPLICIT;
+    if (s->verdict != LIMITS_OK && implicit && far_too_many(s))
+        client_kill(&s->client, CLOSE_LIMIT);
+    else
         client_begin(&s->client);
-        return;
-    }
+}
+
+void relay_turn_away(struct session *s)
+{
     bool full = s->verdict == LIMITS_FULL;
     client_refuse(&s->client, smtp_reply_own(full ? SMTP_OWN_TOO_MANY_CONNECTIONS : SMTP_OWN_CLIENT_LIMIT),
                   CLOSE_LIMIT);

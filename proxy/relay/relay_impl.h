@@ -88,6 +88,8 @@ void relay_admit(struct session *s);
 /* relay_identity.c */
 void relay_identified(void *owner, const struct proxyhdr *header);
 void relay_welcome(void *owner);
+/* A limit is passed: the 421 that says so, inside TLS where that is implicit (G5). */
+void relay_turn_away(struct session *s);
 
 /* relay_txn.c */
 void relay_mail(void *owner, smtp_slot slot, const struct smtp_envelope_command *cmd);

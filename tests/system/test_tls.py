@@ -304,6 +304,30 @@ def test_g5_implicit(implicit):
     assert c.sock.notified, "no close_notify"
 
 
+@pytest.mark.parametrize("limits, enhanced", [({"max_connections": 1}, "4.3.2"),
+                                              ({"max_connections_per_client": 1}, "4.7.0")])
+def test_g5_a_limit_is_told_inside_tls(world, certs, limits, enhanced):
+    tap = world.tap(world.mta(), settings(certs, "implicit", limits=limits))
+    first = tap.client(tls=True, name="b.example")
+    over = tap.client(tls=True, name="b.example", greet=False)
+    over.expect(421, enhanced)
+    over.eof()
+    records = tap.session(over)
+    assert [r["tnx"] for r in records if r["tnx"] != "sni"] == ["connection", "starttls", "send", "close"]
+    assert records[-1]["reason"] == "limit"
+    first.quit()
+
+
+def test_g5_those_far_over_the_limit_are_closed_without_a_handshake(world, certs):
+    """A handshake is dear: refused clients that make none must not hold more of them than there is room for."""
+    tap = world.tap(world.mta(), settings(certs, "implicit", limits={"max_connections": 8}, timeouts={"greeting": "60s"}))
+    held = [tap.client(tls=True, name="b.example") for _ in range(8)]
+    for _ in range(40):
+        tap.client(greet=False)
+    tap.wait("close", count=31, side="client", reason="limit")
+    assert held[0].deliver().code == 250
+
+
 def test_g5_plain_client(implicit):
     """Never a word in clear: an alert at the most."""
     c = implicit.client(greet=False)
