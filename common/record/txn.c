@@ -153,6 +153,11 @@ void txn_rcpt_reply(struct txn *t, unsigned index, const struct smtp_reply *repl
         t->rcpt_accepted++;
 }
 
+bool txn_rcpt_was_accepted(const struct txn *t, unsigned index)
+{
+    return index < t->rcpt_count && t->rcpt[index].reply != NULL && t->rcpt[index].reply->code / 100 == 2;
+}
+
 unsigned txn_rcpt_count(const struct txn *t) { return t->rcpt_count; }
 unsigned txn_rcpt_accepted(const struct txn *t) { return t->rcpt_accepted; }
 unsigned txn_rcpt_pending(const struct txn *t) { return t->rcpt_pending; }

@@ -42,6 +42,7 @@ void txn_mail(struct txn *t, const struct smtp_path *path, struct span arg, cons
 /* Adds a recipient as given; returns its index. */
 unsigned txn_rcpt_add(struct txn *t, const struct smtp_path *path, struct span arg);
 void txn_rcpt_reply(struct txn *t, unsigned index, const struct smtp_reply *reply, enum txn_by by);
+bool txn_rcpt_was_accepted(const struct txn *t, unsigned index);
 unsigned txn_rcpt_count(const struct txn *t);
 unsigned txn_rcpt_accepted(const struct txn *t);
 /* RCPTs whose reply is not known yet. */

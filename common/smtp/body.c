@@ -257,3 +257,40 @@ size_t smtp_body_scan(struct smtp_body *b, struct span in, struct smtp_body_out 
     flush_run(&s);
     return (size_t)(s.p - in.p);
 }
+
+/* What the octet at p, which is CR, LF or NUL, is in content that passes; SMTP_BODY_CR: the next octet tells. */
+static void pass_special(struct smtp_body *b, char c)
+{
+    bool behind_cr = b->state == SMTP_BODY_CR;
+    b->state = SMTP_BODY_IN_LINE;
+    if (c == '\n') {
+        b->anomalies |= behind_cr ? 0 : SMTP_BODY_BARE_LF;
+        b->line_len = 0;
+        return;
+    }
+    b->anomalies |= (behind_cr ? SMTP_BODY_BARE_CR : 0) | (c == '\0' ? SMTP_BODY_NUL : 0);
+    if (c == '\r')
+        b->state = SMTP_BODY_CR;
+}
+
+void smtp_body_pass(struct smtp_body *b, struct span in)
+{
+    const char *p = in.p, *end = in.p + in.n;
+    b->size += in.n;
+    while (p < end) {
+        unsigned high = 0;
+        const char *stop = find_special(p, end, &high);
+        b->line_len += (size_t)(stop - p);
+        if (stop > p && b->state == SMTP_BODY_CR) {
+            b->anomalies |= SMTP_BODY_BARE_CR;
+            b->state = SMTP_BODY_IN_LINE;
+        }
+        if (high != 0)
+            b->anomalies |= SMTP_BODY_8BIT;
+        if (b->line_len > LINE_MAX_OCTETS)
+            b->anomalies |= SMTP_BODY_LONG_LINE;
+        if (stop < end)
+            pass_special(b, *stop++);
+        p = stop;
+    }
+}

@@ -49,5 +49,7 @@ void smtp_body_init(struct smtp_body *b, enum smtp_bare_newline mode);
  * next byte decides is taken and kept in the state; it appears in a later call's output. ENDED: the bytes behind the
  * end of data were not taken. */
 size_t smtp_body_scan(struct smtp_body *b, struct span in, struct smtp_body_out *out) MUST_CHECK;
+/* Content that passes unchanged (BDAT): only size and anomalies are kept. One smtp_body sees one of the two alone. */
+void smtp_body_pass(struct smtp_body *b, struct span in);
 
 #endif

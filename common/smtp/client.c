@@ -3,17 +3,21 @@
  * Nothing is sent while there is input to read: what came before a step was sent can't be its reply, so a server's
  * surplus reply meets no open step and is found out (U8).
  *
- * Invariants: sent steps stand before unsent ones; `open` counts the sent; in BODY nothing is open. */
+ * Invariants: sent steps stand before unsent ones; `open` counts the sent; in BODY nothing is open, in CHUNK the BDAT
+ * alone. */
 #include "common/smtp/client.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static const enum smtp_verb step_verb[] = {
     [SMTP_STEP_GREETING] = SMTP_VERB_UNKNOWN,  [SMTP_STEP_EHLO] = SMTP_VERB_EHLO, [SMTP_STEP_HELO] = SMTP_VERB_HELO,
     [SMTP_STEP_STARTTLS] = SMTP_VERB_STARTTLS, [SMTP_STEP_MAIL] = SMTP_VERB_MAIL, [SMTP_STEP_RCPT] = SMTP_VERB_RCPT,
     [SMTP_STEP_DATA] = SMTP_VERB_DATA,         [SMTP_STEP_END] = SMTP_VERB_DATA,  [SMTP_STEP_RSET] = SMTP_VERB_RSET,
-    [SMTP_STEP_PASS] = SMTP_VERB_UNKNOWN,      [SMTP_STEP_QUIT] = SMTP_VERB_QUIT,
+    [SMTP_STEP_PASS] = SMTP_VERB_UNKNOWN,      [SMTP_STEP_QUIT] = SMTP_VERB_QUIT, [SMTP_STEP_BDAT] = SMTP_VERB_BDAT,
+    [SMTP_STEP_LAST] = SMTP_VERB_BDAT,
 };
 
 struct smtp_step *smtp_step_new(enum smtp_step_kind kind, struct smtp_tag tag, struct span text)
@@ -21,7 +25,7 @@ struct smtp_step *smtp_step_new(enum smtp_step_kind kind, struct smtp_tag tag, s
     struct smtp_step *step = malloc(sizeof(*step) + text.n);
     if (step == NULL)
         abort();
-    *step = (struct smtp_step){ .kind = kind, .verb = step_verb[kind], .tag = tag, .len = text.n };
+    *step = (struct smtp_step){ .kind = kind, .verb = step_verb[kind], .tag = tag, .replies = 1, .len = text.n };
     if (text.n > 0)
         memcpy(step->text, text.p, text.n);
     list_init(&step->node);
@@ -108,17 +112,49 @@ void smtp_client_add(struct smtp_client *c, struct smtp_step *step, struct buf *
 /* Bytes of a reply that has not ended. */
 static bool reply_begun(const struct smtp_client *c) { return !c->parser.delivered && !buf_empty(&c->parser.partial); }
 
-void smtp_client_end(struct smtp_client *c, struct smtp_tag tag, struct buf *out, usec_t now)
+void smtp_client_end(struct smtp_client *c, struct smtp_tag tag, unsigned replies, struct buf *out, usec_t now)
 {
     assert(c->state == SMTP_CLIENT_BODY && c->open == 0);
     struct smtp_step *step = smtp_step_new(SMTP_STEP_END, tag, SPAN_NONE);
     step->sent = true;
     step->since = now;
+    step->replies = replies;
     c->open = 1;
     c->state = SMTP_CLIENT_READY;
     c->too_soon = c->unread || reply_begun(c);
     buf_append(out, ".\r\n", 3);
     list_insert_before(c->steps.next, &step->node);
+}
+
+/* What comes before the last octet can't be the answer, however soon it is read. */
+static void end_chunk(struct smtp_client *c)
+{
+    c->state = SMTP_CLIENT_READY;
+    c->too_soon = c->unread || reply_begun(c);
+}
+
+void smtp_client_chunk(struct smtp_client *c, struct smtp_tag tag, uint64_t octets, bool last, unsigned replies,
+                       struct buf *out, usec_t now)
+{
+    char line[48];
+    assert(c->state == SMTP_CLIENT_READY && c->open == 0 && octets <= INT64_MAX);
+    int n = snprintf(line, sizeof(line), "BDAT %" PRIu64 "%s", octets, last ? " LAST" : "");
+    struct smtp_step *step = smtp_step_new(last ? SMTP_STEP_LAST : SMTP_STEP_BDAT, tag, span_of(line, (size_t)n));
+    step->replies = replies;
+    list_insert_before(c->steps.next, &step->node);
+    c->state = SMTP_CLIENT_CHUNK;
+    c->due = octets;
+    step_send(c, step, out, now);
+    if (octets == 0)
+        end_chunk(c);
+}
+
+void smtp_client_wrote(struct smtp_client *c, uint64_t octets)
+{
+    assert(c->state == SMTP_CLIENT_CHUNK && octets <= c->due);
+    c->due -= octets;
+    if (c->due == 0)
+        end_chunk(c);
 }
 
 const struct smtp_step *smtp_client_waiting(const struct smtp_client *c)
@@ -147,12 +183,19 @@ static void die(struct smtp_client *c, enum smtp_client_fault fault, const struc
     c->ops->fault(c->owner, fault, reply);
 }
 
+static const char *hello_word(const struct smtp_client *c, enum smtp_step_kind kind)
+{
+    if (kind == SMTP_STEP_HELO)
+        return "HELO ";
+    return c->lmtp ? "LHLO " : "EHLO ";
+}
+
 static void add_hello(struct smtp_client *c, enum smtp_step_kind kind)
 {
     char line[300];
     size_t n = strlen(c->hostname);
     n = min_size(n, sizeof(line) - 5);
-    memcpy(line, kind == SMTP_STEP_EHLO ? "EHLO " : "HELO ", 5);
+    memcpy(line, hello_word(c, kind), 5);
     memcpy(line + 5, c->hostname, n);
     struct smtp_step *step = smtp_step_new(kind, (struct smtp_tag){ 0 }, span_of(line, n + 5));
     list_insert_before(c->steps.next, &step->node);
@@ -242,7 +285,7 @@ static bool advance(struct smtp_client *c, enum smtp_step_kind kind, const struc
     } else if (kind == SMTP_STEP_GREETING) {
         die(c, SMTP_CLIENT_BAD_GREETING, reply);
         return false;
-    } else if (kind == SMTP_STEP_EHLO && (code == 500 || code == 502 || code == 504)) {
+    } else if (kind == SMTP_STEP_EHLO && !c->lmtp && (code == 500 || code == 502 || code == 504)) {
         c->state = SMTP_CLIENT_HELO;
         add_hello(c, SMTP_STEP_HELO);
     } else if (kind == SMTP_STEP_EHLO || kind == SMTP_STEP_HELO) {
@@ -262,7 +305,7 @@ static bool advance(struct smtp_client *c, enum smtp_step_kind kind, const struc
 static void unasked(struct smtp_client *c, const struct smtp_reply *reply)
 {
     c->ops->said(c->owner, NULL, reply);
-    if (c->state == SMTP_CLIENT_BODY)
+    if (c->state == SMTP_CLIENT_BODY || c->state == SMTP_CLIENT_CHUNK)
         c->ops->early(c->owner, reply);
     else
         die(c, SMTP_CLIENT_UNSOLICITED, reply);
@@ -271,7 +314,7 @@ static void unasked(struct smtp_client *c, const struct smtp_reply *reply)
 static void take_reply(struct smtp_client *c, const struct smtp_reply *reply)
 {
     struct smtp_step *step = first_step(c);
-    if (step == NULL || !step->sent) {
+    if (step == NULL || !step->sent || c->state == SMTP_CLIENT_CHUNK) {
         unasked(c, reply);
         return;
     }
@@ -280,6 +323,12 @@ static void take_reply(struct smtp_client *c, const struct smtp_reply *reply)
         die(c, c->too_soon ? SMTP_CLIENT_UNSOLICITED : SMTP_CLIENT_BAD_REPLY, reply);
         return;
     }
+    if (step->replies > 1) {
+        step->replies--;
+        c->ops->reply(c->owner, step, reply);
+        return;
+    }
+    step->replies = 0;
     list_remove(&step->node);
     c->open--;
     if (advance(c, step->kind, reply))

@@ -1,11 +1,11 @@
 /* The client role of SMTP: steps in, bytes out, replies in, each matched to the step that asked for it.
  *
- *   GREETING --220--> EHLO --2xx--> READY --354--> BODY --end--> READY
+ *   GREETING --220--> EHLO --2xx--> READY --354--> BODY --end--> READY --BDAT--> CHUNK --its last octet--> READY
  *                       +--500/502/504--> HELO --2xx--> READY      any fault --> DEAD
  *
- * Steps go out at once where the server offers PIPELINING, else one by one; DATA, the end of data and QUIT are never
- * given while others are open. A step's text is kept until its reply came, so that it can be said again to another
- * server. No I/O, no clock. */
+ * Steps go out at once where the server offers PIPELINING, else one by one; DATA, BDAT, the end of data and QUIT are
+ * never given while others are open. A step's text is kept until its reply came, so that it can be said again to
+ * another server. No I/O, no clock. */
 #ifndef COMMON_SMTP_CLIENT_H
 #define COMMON_SMTP_CLIENT_H
 
@@ -22,6 +22,8 @@ enum smtp_step_kind {
     SMTP_STEP_RCPT,
     SMTP_STEP_DATA,
     SMTP_STEP_END,
+    SMTP_STEP_BDAT, /* a chunk */
+    SMTP_STEP_LAST, /* the last one */
     SMTP_STEP_RSET,
     SMTP_STEP_PASS,
     SMTP_STEP_QUIT
@@ -41,6 +43,7 @@ struct smtp_step {
     struct smtp_tag tag;
     usec_t since; /* monotonic: when it was written */
     bool sent;
+    unsigned replies; /* still to come: of LMTP's end of data one for each recipient, else 1 */
     size_t len;
     char text[]; /* the line without its line end */
 };
@@ -53,6 +56,7 @@ enum smtp_client_state {
     SMTP_CLIENT_HANDSHAKE, /* 220 to STARTTLS: nothing may be read or written until smtp_client_secured() */
     SMTP_CLIENT_READY,
     SMTP_CLIENT_BODY,
+    SMTP_CLIENT_CHUNK, /* the octets of a BDAT are due */
     SMTP_CLIENT_DEAD
 };
 
@@ -74,9 +78,10 @@ struct smtp_client_ops {
     void (*command)(void *owner, const struct smtp_step *step);
     /* For the log: a reply was read; what it means comes next. step: NULL where nobody asked. */
     void (*said)(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
-    /* The reply of a step; 2xx to EHLO or HELO means ready. The step is freed afterwards. */
+    /* The reply of a step; 2xx to EHLO or HELO means ready. The step is freed afterwards, but where step->replies says
+     * that there are more to come. */
     void (*reply)(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
-    /* A reply in the body, before the end of data (D5). */
+    /* A reply in the body or a chunk, before its end (D5). */
     void (*early)(void *owner, const struct smtp_reply *reply);
     /* It is dead now. reply: what it said, or NULL. */
     void (*fault)(void *owner, enum smtp_client_fault fault, const struct smtp_reply *reply);
@@ -88,12 +93,14 @@ struct smtp_client {
     const char *hostname; /* for EHLO; borrowed */
     enum smtp_client_state state;
     enum smtp_client_tls tls;
+    bool lmtp;         /* LHLO is said, and nothing else tried */
     bool secured;      /* the connection speaks TLS */
     bool pipelining;   /* the server offers it */
     bool unread;       /* there is input behind the reply that is being taken */
     bool too_soon;     /* a reply began before the end of data was sent: it can't be the answer to it */
     struct list steps; /* in order; the sent ones first */
     unsigned open;     /* sent and not answered */
+    uint64_t due;      /* CHUNK: octets */
     struct smtp_reply_parser parser;
 };
 
@@ -109,8 +116,13 @@ void smtp_steps_free(struct list *steps);
 void smtp_client_secured(struct smtp_client *c, struct buf *out, usec_t now);
 /* Adds a step and takes it over; its bytes go to out at once or when its turn comes. */
 void smtp_client_add(struct smtp_client *c, struct smtp_step *step, struct buf *out, usec_t now);
-/* The end of data: writes the dot. Only in the body. */
-void smtp_client_end(struct smtp_client *c, struct smtp_tag tag, struct buf *out, usec_t now);
+/* The end of data: writes the dot. Only in the body. replies: how many it will have. */
+void smtp_client_end(struct smtp_client *c, struct smtp_tag tag, unsigned replies, struct buf *out, usec_t now);
+/* Begins a chunk of so many octets: writes the BDAT line. Only where no step is open. */
+void smtp_client_chunk(struct smtp_client *c, struct smtp_tag tag, uint64_t octets, bool last, unsigned replies,
+                       struct buf *out, usec_t now);
+/* So many octets of the chunk were written. */
+void smtp_client_wrote(struct smtp_client *c, uint64_t octets);
 /* Replies of the server: takes one at the most; returns how many bytes were taken. Call until it returns 0 or all is
  * taken. */
 size_t smtp_client_feed(struct smtp_client *c, struct span in, struct buf *out, usec_t now) MUST_CHECK;

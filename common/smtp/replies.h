@@ -54,6 +54,9 @@
     OWN(NEED_MAIL, 503, "5.5.1", "Need MAIL command")                                                                  \
     OWN(NEED_RCPT, 503, "5.5.1", "Need RCPT command")                                                                  \
     OWN(IN_TRANSACTION, 503, "5.5.1", "Not in a mail transaction")                                                     \
+    OWN(BDAT_BEGUN, 503, "5.5.1", "Not between the chunks of a message")                                                \
+    OWN(BDAT_FAILED, 503, "5.5.1", "An earlier chunk failed")                                                          \
+    OWN(NEED_BDAT, 503, "5.5.1", "BODY=BINARYMIME needs BDAT")                                                         \
     OWN(BDAT_SYNTAX, 521, "5.5.4", "Bad BDAT argument, closing connection")                                            \
     OWN(NO_VALID_RCPT, 554, "5.5.1", "No valid recipients")                                                            \
     OWN(PARAM_UNKNOWN, 555, "5.5.4", "Parameter not recognized or not implemented")                                    \

@@ -1,5 +1,5 @@
 /* The engine's frame: lines out of bytes, reply slots, and what a reply means for the state. The verbs are in
- * server_cmd.c, the body in server_data.c.
+ * server_cmd.c, the body in server_data.c, chunks in server_bdat.c.
  *
  * Invariants: slot_tail - slot_head slots are open or waiting for one before them; the head slot is never filled
  * between calls (a filled head leaves at once); only MAIL and RCPT ever stand behind another slot. */
@@ -55,10 +55,12 @@ smtp_slot smtp_server_slot_open(struct smtp_server *s, enum smtp_verb verb, unsi
 
 void smtp_server_abandon(struct smtp_server *s, enum smtp_abandon why, const struct smtp_reply *reply)
 {
+    s->bdat = SMTP_BDAT_NONE;
     if (s->txn == SMTP_TXN_NONE)
         return;
     s->txn = SMTP_TXN_NONE;
     s->ops->abandon(s->owner, why, reply);
+    smtp_server_data_free(s);
 }
 
 static void conclude_data(struct smtp_server *s, bool end, int code)
@@ -94,6 +96,8 @@ static void conclude(struct smtp_server *s, const struct smtp_slot_entry *e, int
         conclude_data(s, e->end, code);
     } else if (e->verb == SMTP_VERB_AUTH) {
         smtp_server_auth_conclude(s, e, code);
+    } else if (e->verb == SMTP_VERB_BDAT && e->relayed) {
+        smtp_server_bdat_concluded(s, e->end, ok);
     }
 }
 
@@ -136,6 +140,8 @@ void smtp_server_reply(struct smtp_server *s, smtp_slot slot, const struct smtp_
         smtp_server_close(s, smtp_reply_own(SMTP_OWN_AUTH_FAILURES), SMTP_CLOSE_LIMIT);
         return;
     }
+    for (; e->end && s->end_left > 1; s->end_left--)
+        emit(s, e, reply);
     conclude(s, e, reply->code);
     if (slot != s->slot_head) {
         slot_keep(e, reply);
@@ -145,6 +151,17 @@ void smtp_server_reply(struct smtp_server *s, smtp_slot slot, const struct smtp_
     s->slot_head++;
     emit(s, &head, reply);
     drain(s);
+}
+
+void smtp_server_reply_one(struct smtp_server *s, smtp_slot slot, const struct smtp_reply *reply)
+{
+    if (slot != s->slot_head || smtp_server_slots_open(s) == 0 || s->end_left <= 1) {
+        smtp_server_reply(s, slot, reply);
+        return;
+    }
+    s->end_left--;
+    s->masked |= smtp_server_slot(s, slot)->verb == SMTP_VERB_BDAT && reply->code >= 400;
+    emit(s, smtp_server_slot(s, slot), reply);
 }
 
 void smtp_server_own(struct smtp_server *s, smtp_slot slot, enum smtp_own id)
@@ -274,7 +291,7 @@ static size_t begin_skip(struct smtp_server *s, struct span in, usec_t now, enum
     s->commands++;
     *want = SMTP_WANT_STEP;
     if (cmd.verb == SMTP_VERB_BDAT) { /* B7: the chunk behind it has no known end */
-        smtp_server_close(s, smtp_reply_own(SMTP_OWN_BDAT_SYNTAX), SMTP_CLOSE_PROTOCOL);
+        smtp_server_refuse_bdat(s);
         return in.n;
     }
     bool auth = s->config.auth && smtp_line_is_auth(cmd.line);
@@ -352,24 +369,6 @@ static size_t step_skip_line(struct smtp_server *s, struct span in, enum smtp_se
     return (size_t)(lf - in.p) + 1;
 }
 
-/* The chunk of a BDAT that is refused: its octets are never commands (B1). */
-static size_t step_skip_chunk(struct smtp_server *s, struct span in, enum smtp_server_want *want)
-{
-    size_t n = in.n < s->skip ? in.n : (size_t)s->skip;
-    s->skip -= n;
-    *want = SMTP_WANT_INPUT;
-    if (s->skip > 0)
-        return n;
-    s->state = SMTP_SERVER_COMMANDS;
-    *want = SMTP_WANT_STEP;
-    const struct smtp_reply *reply = smtp_server_words(s, s->skip_reply);
-    s->masked = true;
-    smtp_server_reply(s, s->skip_slot, reply);
-    if (reply->code != 503)
-        smtp_server_abandon(s, SMTP_ABANDON_DATA, reply);
-    return n;
-}
-
 size_t smtp_server_step(struct smtp_server *s, struct span in, usec_t now, enum smtp_server_want *want)
 {
     s->secret = false;
@@ -383,7 +382,9 @@ size_t smtp_server_step(struct smtp_server *s, struct span in, usec_t now, enum 
     case SMTP_SERVER_SKIP_LINE:
         return step_skip_line(s, in, want);
     case SMTP_SERVER_SKIP_CHUNK:
-        return step_skip_chunk(s, in, want);
+        return smtp_server_skip_chunk(s, in, want);
+    case SMTP_SERVER_CHUNK:
+        return smtp_server_bdat_step(s, in, want);
     case SMTP_SERVER_CLOSED:
         break;
     }

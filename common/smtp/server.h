@@ -6,6 +6,7 @@
  *      |  ^
  *      |  +--- AUTH (334 was said: the next line is a response, whatever it looks like)
  *      |  +--- SKIP_LINE (over-long), SKIP_CHUNK (refused BDAT): read away, then reply
+ *      |  +--- CHUNK (BDAT): its octets to the backend, then reply
  *      +-----> CLOSED
  *
  * Every command takes a reply slot; slots are drained from the head, so replies leave in order by construction. A
@@ -31,6 +32,7 @@ struct smtp_server_config {
     enum smtp_bare_newline bare_newline;
     uint32_t disabled_commands; /* bit 1 << enum smtp_verb */
     size_t max_command_length;
+    bool lmtp; /* RFC 2033: LHLO, and a reply for each recipient at the end of data */
     unsigned max_unrecognized_commands, max_recipients, max_received;
     unsigned max_unauthenticated_commands, max_auth_failures; /* 0: no limit */
     uint64_t max_message_size;
@@ -70,13 +72,19 @@ struct smtp_server_ops {
     void (*rcpt)(void *owner, smtp_slot slot, const struct smtp_envelope_command *cmd);
     /* DATA with at least one accepted recipient: 354 begins the body. */
     void (*data)(void *owner, smtp_slot slot);
-    /* Message content in canonical wire form. Not called once the message is poisoned. */
+    /* A BDAT with at least one accepted recipient: so many octets follow by `body`, unchanged. Its slot is filled after
+     * `chunk_end`, that of the last chunk after `end`. A refusal ends the transaction. */
+    void (*chunk)(void *owner, smtp_slot slot, uint64_t octets, bool last);
+    /* A chunk that is not the last was read; data->poison as for `end`. */
+    void (*chunk_end)(void *owner, smtp_slot slot, const struct smtp_server_data *data);
+    /* Message content: of DATA in canonical wire form, of BDAT as it came. Not called once the message is poisoned. */
     void (*body)(void *owner, const struct smtp_body_out *pieces);
     /* The message became one that must not be delivered; the rest is swallowed, and `end` comes with this reply, or
      * another if a graver rule is broken before. */
     void (*poisoned)(void *owner, const struct smtp_reply *reply);
-    /* The end of data was read. data->poison: what poisoned it, or NULL; if set the slot gets that reply.
-     * data is good until the slot is filled. */
+    /* The end of data, or of the last chunk, was read. data->poison: what poisoned it, or NULL; if set the slot gets
+     * that reply. data is good until the slot is filled. In LMTP smtp_server_reply() gives the reply to each recipient
+     * that has none yet, smtp_server_reply_one() to the next. */
     void (*end)(void *owner, smtp_slot slot, const struct smtp_server_data *data);
     /* The open transaction ends before its end of data. For DATA: with the reply that refused it. */
     void (*abandon)(void *owner, enum smtp_abandon why, const struct smtp_reply *reply);
@@ -93,6 +101,8 @@ struct smtp_server_ops {
     void (*auth_cancel)(void *owner, const smtp_slot *slot);
     /* A command that is relayed as it stands (ETRN; NOOP and RSET of bound sessions). */
     void (*pass)(void *owner, smtp_slot slot, const struct smtp_command *cmd);
+    /* For the log: a word of `anomalies` for the open transaction. May be NULL. */
+    void (*anomaly)(void *owner, const char *word);
     /* For the log: a line was read. `line` has its secrets masked. Returns a tag that `sent` gets with the reply. */
     unsigned (*command)(void *owner, enum smtp_verb verb, const char *verb_name, struct span line);
     /* For the log and the wire: the reply at the head of the queue leaves. since: when its command came. */
@@ -105,6 +115,7 @@ enum smtp_server_state {
     SMTP_SERVER_AUTH,
     SMTP_SERVER_SKIP_LINE,
     SMTP_SERVER_SKIP_CHUNK,
+    SMTP_SERVER_CHUNK,
     SMTP_SERVER_CLOSED
 };
 /* Why the engine closed. */
@@ -118,6 +129,8 @@ enum smtp_close {
     SMTP_CLOSE_TIMEOUT
 };
 enum smtp_txn_state { SMTP_TXN_NONE, SMTP_TXN_MAIL, SMTP_TXN_OPEN };
+/* Of the message's chunks: one was taken; one was refused, so that no other may be. */
+enum smtp_bdat_state { SMTP_BDAT_NONE, SMTP_BDAT_BEGUN, SMTP_BDAT_FAILED };
 
 /* A reply slot. */
 struct smtp_slot_entry {
@@ -125,8 +138,8 @@ struct smtp_slot_entry {
     enum smtp_verb verb;
     unsigned tag;
     bool filled;
-    bool end;     /* the end of data, not the DATA command */
-    bool relayed; /* DATA that was not refused by the engine */
+    bool end;     /* the end of data, not the DATA command; BDAT with LAST */
+    bool relayed; /* DATA or BDAT that was not refused by the engine */
     bool counted; /* RCPT that is in rcpt_pending */
     enum { SMTP_NO_EXCHANGE, SMTP_EXCHANGE, SMTP_EXCHANGE_CANCELLED } auth;
     int code;
@@ -134,7 +147,7 @@ struct smtp_slot_entry {
     size_t len;
 };
 
-/* The message under way; exists between 354 and the reply to the end of data. */
+/* The message under way; exists between 354, or the first chunk, and the reply to the end of data. */
 struct smtp_server_data {
     struct smtp_body body;
     struct smtp_header header;
@@ -166,13 +179,17 @@ struct smtp_server {
     bool shutdown;    /* 421 as soon as nothing is under way */
     bool tempfail;    /* set by the owner: MAIL, RCPT, DATA, BDAT get 451 4.3.0, for the log has no room */
     bool smtputf8;    /* given with MAIL */
+    bool binary;      /* BODY=BINARYMIME, likewise */
     bool lost;        /* the backend lost the transaction's upstream: DATA gets 451 4.4.2 (U3) */
     enum smtp_close close_reason;
     bool bare_lf; /* the command under way ended in LF alone */
     unsigned rcpt_given, rcpt_accepted, rcpt_pending, mails, last_tag;
     unsigned unrecognized, unauthenticated, auth_failures, long_lines, commands, errors;
-    size_t scanned;      /* bytes of an unfinished line that hold no LF */
-    uint64_t skip;       /* SKIP_CHUNK: octets left */
+    size_t scanned; /* bytes of an unfinished line that hold no LF */
+    enum smtp_bdat_state bdat;
+    bool chunk_last;     /* the chunk under way has LAST */
+    unsigned end_left;   /* replies that the end of data still has; 1 but in LMTP */
+    uint64_t skip;       /* CHUNK, SKIP_CHUNK: octets left */
     smtp_slot skip_slot; /* SKIP_*: what is filled then, and with what */
     enum smtp_own skip_reply;
     struct smtp_slot_entry *slots; /* ring of slot_cap entries, a power of two */
@@ -196,6 +213,8 @@ size_t smtp_server_step(struct smtp_server *s, struct span in, usec_t now, enum 
 /* Fills a slot. Draws the engine's conclusions (MAIL accepted, 354, ...) and drains the queue through ops->sent. */
 void smtp_server_reply(struct smtp_server *s, smtp_slot slot, const struct smtp_reply *reply);
 void smtp_server_own(struct smtp_server *s, smtp_slot slot, enum smtp_own id);
+/* LMTP: the reply of the next recipient at the end of data; the slot is filled with the last one's. */
+void smtp_server_reply_one(struct smtp_server *s, smtp_slot slot, const struct smtp_reply *reply);
 /* What HELO's backend found that may be used from now on. */
 void smtp_server_offer(struct smtp_server *s, const struct smtp_caps *offer);
 /* The session is somebody's, or is not any more, by other ways than AUTH. */

@@ -26,7 +26,7 @@ static void refuse(struct smtp_server *s, smtp_slot slot, enum smtp_own id) { sm
 
 static void run_helo(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
 {
-    if (cmd->verb == SMTP_VERB_LHLO) {
+    if ((cmd->verb == SMTP_VERB_LHLO) != s->config.lmtp) {
         refuse(s, slot, SMTP_OWN_WRONG_PROTOCOL);
     } else if (cmd->arg.n == 0 || !smtp_helo_valid(cmd->arg)) {
         refuse(s, slot, SMTP_OWN_HELO_SYNTAX);
@@ -91,6 +91,7 @@ static enum smtp_own check_mail(struct smtp_server *s, struct smtp_envelope_comm
         return param_reply(fault);
     e->mail = params;
     s->smtputf8 = params->smtputf8;
+    s->binary = params->body == SMTP_BODY_BINARYMIME;
     if (!utf8_is_fine(s, path))
         return SMTP_OWN_NEEDS_SMTPUTF8;
     if (params->has_size && s->offer.size > 0 && params->size > s->offer.size)
@@ -136,6 +137,7 @@ static void run_mail(struct smtp_server *s, const struct smtp_command *cmd, smtp
         refuse_envelope(s, slot, &e, bad);
     } else {
         s->txn = SMTP_TXN_MAIL;
+        s->bdat = SMTP_BDAT_NONE;
         s->lost = false;
         s->rcpt_given = s->rcpt_accepted = s->rcpt_pending = 0;
     }
@@ -145,6 +147,8 @@ static void run_mail(struct smtp_server *s, const struct smtp_command *cmd, smtp
 static enum smtp_own check_rcpt(struct smtp_server *s, struct smtp_envelope_command *e, struct smtp_path *path,
                                 struct smtp_rcpt_params *params)
 {
+    if (s->bdat != SMTP_BDAT_NONE)
+        return SMTP_OWN_BDAT_BEGUN;
     if (s->tempfail)
         return SMTP_OWN_LOG_BLOCKED;
     enum smtp_own bad = read_path(s, e, path, SMTP_FORWARD_PATH);
@@ -194,12 +198,16 @@ static enum smtp_own check_data(const struct smtp_server *s, struct span arg)
         return SMTP_OWN_NO_ARGUMENT;
     if (s->txn == SMTP_TXN_NONE)
         return SMTP_OWN_NEED_MAIL;
+    if (s->bdat != SMTP_BDAT_NONE)
+        return SMTP_OWN_BDAT_BEGUN;
     if (s->lost)
         return SMTP_OWN_UPSTREAM_LOST;
     if (s->rcpt_given == 0)
         return SMTP_OWN_NEED_RCPT;
     if (s->rcpt_accepted == 0)
-        return SMTP_OWN_NO_VALID_RCPT;
+        return s->config.lmtp ? SMTP_OWN_NEED_RCPT : SMTP_OWN_NO_VALID_RCPT; /* LM5 */
+    if (s->binary)
+        return SMTP_OWN_NEED_BDAT;
     return s->tempfail ? SMTP_OWN_LOG_BLOCKED : SMTP_OWN_COUNT;
 }
 
@@ -225,46 +233,19 @@ static void run_data(struct smtp_server *s, const struct smtp_command *cmd, smtp
     refuse_data(s, slot, bad);
 }
 
-/* "n" or "n LAST", n at most 2^63-1; false: the chunk's border is unknown (B7). */
-static bool bdat_count(struct span arg, uint64_t *count)
-{
-    size_t i = 0;
-    *count = 0;
-    for (; i < arg.n && arg.p[i] >= '0' && arg.p[i] <= '9'; i++) {
-        uint64_t digit = (uint64_t)(arg.p[i] - '0');
-        if (*count > ((uint64_t)INT64_MAX - digit) / 10)
-            return false;
-        *count = *count * 10 + digit;
-    }
-    if (i == 0)
-        return false;
-    struct span rest = span_skip(arg, i);
-    return rest.n == 0 || (span_is_blank(rest.p[0]) && span_eq_nocase(span_trim(rest), SPAN_LIT("LAST")));
-}
-
-/* B7: where the chunk ends is not known, so nothing behind this line can be read. */
-static void refuse_bdat(struct smtp_server *s)
-{
-    s->masked = true;
-    smtp_server_close(s, smtp_reply_own(SMTP_OWN_BDAT_SYNTAX), SMTP_CLOSE_PROTOCOL);
-}
-
+/* The octets behind it are a chunk whatever is wrong with it. */
 static void run_bdat(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
 {
-    if (!bdat_count(cmd->arg, &s->skip)) {
-        refuse_bdat(s);
-        return;
-    }
-    s->state = SMTP_SERVER_SKIP_CHUNK;
-    s->skip_slot = slot;
+    enum smtp_own bad = SMTP_OWN_COUNT;
     if (is_disabled(s, SMTP_VERB_BDAT))
-        s->skip_reply = SMTP_OWN_DISABLED;
+        bad = SMTP_OWN_DISABLED;
     else if (needs_tls(s, SMTP_VERB_BDAT))
-        s->skip_reply = SMTP_OWN_NEED_TLS;
+        bad = SMTP_OWN_NEED_TLS;
     else if (smtp_server_needs_auth(s, SMTP_VERB_BDAT))
-        s->skip_reply = SMTP_OWN_NEED_AUTH;
-    else
-        s->skip_reply = s->greeted == SMTP_VERB_UNKNOWN ? SMTP_OWN_NEED_HELO : SMTP_OWN_DISABLED;
+        bad = SMTP_OWN_NEED_AUTH;
+    else if (s->greeted == SMTP_VERB_UNKNOWN)
+        bad = SMTP_OWN_NEED_HELO;
+    smtp_server_bdat(s, cmd, slot, bad);
 }
 
 static void run_rset(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
@@ -420,7 +401,7 @@ static void run_faulty(struct smtp_server *s, const struct smtp_command *cmd, sm
 {
     s->masked |= cmd->verb == SMTP_VERB_DATA;
     if (cmd->verb == SMTP_VERB_BDAT)
-        refuse_bdat(s);
+        smtp_server_refuse_bdat(s);
     else
         unrecognized(s, slot, cmd->fault == SMTP_LINE_EMPTY ? SMTP_OWN_UNRECOGNIZED : SMTP_OWN_LINE_SYNTAX);
 }

@@ -42,7 +42,7 @@ static enum smtp_own verdict(const struct smtp_server *s)
     return c->max_received > 0 && d->header.received > c->max_received ? SMTP_OWN_LOOP : SMTP_OWN_COUNT;
 }
 
-static void check_limits(struct smtp_server *s)
+void smtp_server_check_limits(struct smtp_server *s)
 {
     struct smtp_server_data *d = s->data;
     enum smtp_own id = verdict(s);
@@ -60,6 +60,7 @@ static void end_of_data(struct smtp_server *s, usec_t now)
     smtp_slot slot = smtp_server_slot_open(s, SMTP_VERB_DATA, s->last_tag, now);
     struct smtp_slot_entry *e = &s->slots[slot & (s->slot_cap - 1)];
     e->end = e->relayed = true;
+    s->end_left = s->config.lmtp ? s->rcpt_accepted : 1;
     s->ops->end(s->owner, slot, s->data);
 }
 
@@ -70,7 +71,7 @@ size_t smtp_server_data_step(struct smtp_server *s, struct span in, usec_t now, 
     size_t used = smtp_body_scan(&d->body, in, &out);
     for (unsigned i = 0; i < out.count && !d->header.done; i++)
         smtp_header_feed(&d->header, out.piece[i]);
-    check_limits(s);
+    smtp_server_check_limits(s);
     if (d->poison == NULL && !d->swallow && out.count > 0)
         s->ops->body(s->owner, &out);
     *want = used > 0 ? SMTP_WANT_STEP : SMTP_WANT_INPUT;

@@ -32,6 +32,14 @@ bool smtp_server_auth_spent(struct smtp_server *s, const struct smtp_slot_entry 
 void smtp_server_auth_conclude(struct smtp_server *s, const struct smtp_slot_entry *e, int code);
 /* A line is over its limit: what ends at the next LF gets this reply. Returns what is taken of `in`. */
 size_t smtp_server_begin_skip(struct smtp_server *s, struct span in, unsigned tag, usec_t now, enum smtp_own id);
+/* Poisons the message if a limit is broken. */
+void smtp_server_check_limits(struct smtp_server *s);
+/* BDAT: bad is why it is refused, SMTP_OWN_COUNT: nothing is wrong so far. A chunk; one that is refused; its reply. */
+void smtp_server_bdat(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot, enum smtp_own bad);
+void smtp_server_refuse_bdat(struct smtp_server *s);
+size_t smtp_server_bdat_step(struct smtp_server *s, struct span in, enum smtp_server_want *want);
+size_t smtp_server_skip_chunk(struct smtp_server *s, struct span in, enum smtp_server_want *want);
+void smtp_server_bdat_concluded(struct smtp_server *s, bool last, bool ok);
 /* Gives up the open transaction, if there is one. */
 void smtp_server_abandon(struct smtp_server *s, enum smtp_abandon why, const struct smtp_reply *reply);
 

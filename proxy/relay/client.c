@@ -85,7 +85,8 @@ static void say_greeting(struct client *c)
     char line[600];
     const struct server_settings *s = &c->set->server;
     const char *blank = s->banner[0] != '\0' ? " " : "";
-    int n = snprintf(line, sizeof(line), "220 %s ESMTP%s%s\r\n", s->hostname, blank, s->banner);
+    const char *word = s->protocol == PROTOCOL_LMTP ? "LMTP" : "ESMTP";
+    int n = snprintf(line, sizeof(line), "220 %s %s%s%s\r\n", s->hostname, word, blank, s->banner);
     if (n < 0 || (size_t)n >= sizeof(line))
         memcpy(line + sizeof(line) - 3, "\r\n", 3);
     c->phase = CLIENT_OPEN;
@@ -315,7 +316,8 @@ static bool arm_data(struct client *c)
 /* The deadline for what is awaited from the client; nothing is awaited while a reply is due from the backend. */
 static bool arm(struct client *c, bool held)
 {
-    bool body = c->smtp.state == SMTP_SERVER_BODY || c->smtp.state == SMTP_SERVER_SKIP_CHUNK;
+    bool body = c->smtp.state == SMTP_SERVER_BODY || c->smtp.state == SMTP_SERVER_SKIP_CHUNK ||
+                c->smtp.state == SMTP_SERVER_CHUNK;
     bool line = c->smtp.state == SMTP_SERVER_SKIP_LINE;
     if (held || c->paused || (!smtp_server_idle(&c->smtp) && !body && !line))
         clear_timer(c);

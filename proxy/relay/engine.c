@@ -13,6 +13,7 @@ struct smtp_server_config engine_config(const struct settings *settings, const s
         .max_received = ls->limits.max_received,
         .max_message_size = ls->server.max_message_size,
         .require_tls = ls->server.require_tls,
+        .lmtp = ls->server.protocol == PROTOCOL_LMTP,
         .headers = &settings->log.headers,
     };
 }

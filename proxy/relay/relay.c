@@ -21,6 +21,9 @@ static const struct smtp_server_ops server_ops = {
     .mail = relay_mail,
     .rcpt = relay_rcpt,
     .data = relay_data,
+    .chunk = relay_chunk,
+    .chunk_end = relay_chunk_end,
+    .anomaly = relay_anomaly,
     .body = relay_body,
     .poisoned = relay_poisoned,
     .end = relay_end,
@@ -262,8 +265,7 @@ static void relay_helo(void *owner, smtp_slot slot, enum smtp_verb verb, struct 
     struct session *s = owner;
     free(s->helo);
     s->helo = strndup(domain.p, domain.n);
-    const char *extended = s->client.smtp.secured ? "ESMTPS" : "ESMTP";
-    s->protocol = verb == SMTP_VERB_HELO ? "SMTP" : extended;
+    s->protocol = relay_protocol(verb, s->client.smtp.secured);
     s->helo_open = true;
     s->helo_slot = slot;
     s->helo_verb = verb;
@@ -371,7 +373,7 @@ static struct session *session_new(struct worker *w, const struct accepted *a)
     s->listener = a->listener;
     s->peer = a->peer;
     s->dest = a->local;
-    s->protocol = "SMTP";
+    s->protocol = s->set->server.protocol == PROTOCOL_LMTP ? "LMTP" : "SMTP";
     list_init(&s->held);
     s->trace = (struct trace){ .log = w->logger, .loop = &w->loop, .component = span_str(a->settings->log.component) };
     s->trace.quiet = cidr_list_contains(&a->settings->log.ignore_clients, &a->peer);

@@ -15,8 +15,9 @@
 /* Where the open transaction is.
  *
  *   NONE --MAIL--> MAIL --2xx--> OPEN --DATA--> DATA --354--> BODY --end of data--> END --reply--> NONE
+ *                                      --BDAT--> BODY --end of the chunk--> CHUNK --BDAT--> BODY --LAST's end--> END
  *                    any of them --the upstream is lost--> LOST (BODY: swallowing) --> NONE */
-enum relay_state { RELAY_NONE, RELAY_MAIL, RELAY_OPEN, RELAY_DATA, RELAY_BODY, RELAY_END, RELAY_LOST };
+enum relay_state { RELAY_NONE, RELAY_MAIL, RELAY_OPEN, RELAY_DATA, RELAY_BODY, RELAY_CHUNK, RELAY_END, RELAY_LOST };
 
 /* Why a connection is dialled. */
 enum dial_purpose { DIAL_HELO, DIAL_MAIL, DIAL_GREETING };
@@ -63,13 +64,16 @@ struct session {
     bool up_txn;           /* the upstream has a transaction open */
     bool received_done;    /* our Received was written, or isn't wanted */
     bool told_lost;        /* the client was told that the upstream is lost */
+    bool chunks;           /* BDAT has begun */
     smtp_cap_set needs;    /* what the transaction uses of the upstream's offer */
     size_t mail_params_at; /* where the parameters begin in its MAIL line */
     bool txn_smtputf8, txn_8bit;
     char *first_rcpt; /* owned; for Received */
     smtp_slot end_slot;
-    usec_t body_at; /* 354 */
-    char *early;    /* a reply that came before the end of data, or what stands for it; owned */
+    usec_t body_at;      /* 354, or the first BDAT */
+    unsigned next_final; /* LMTP: where to look for the next recipient that has no reply at the end of data */
+    bool took;           /* LMTP: one recipient's reply there was 2xx */
+    char *early;         /* a reply that came before the end of data, or what stands for it; owned */
     enum txn_by early_by;
     long reserved; /* octets of room taken in the log */
 };
@@ -111,7 +115,36 @@ enum txn_stage relay_stage(const struct session *s);
 /* The client's connection ended with a transaction under way. */
 void relay_client_gone(struct session *s);
 
+/* Our Received for the message under way, once: nothing is printed where none is wanted, or it was done. */
+void relay_print_received(struct session *s, struct buf *out);
+/* What is known of the message; closes its `data` records. */
+void relay_note_message(struct session *s, const struct smtp_server_data *data);
+/* The end of data, or of a chunk, where the reply came before it. */
+void relay_end_early(struct session *s, smtp_slot slot);
+/* What this command uses of the offer that the client saw is missing at the upstream that the session has now. */
+bool relay_lacks(const struct session *s, smtp_cap_set needs);
+
+/* relay_bdat.c */
+void relay_chunk(void *owner, smtp_slot slot, uint64_t octets, bool last);
+void relay_chunk_end(void *owner, smtp_slot slot, const struct smtp_server_data *data);
+void relay_anomaly(void *owner, const char *word);
+void relay_chunk_reply(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply);
+
+/* relay_lmtp.c */
+/* The word of RFC 3848 for a session that began with this verb. */
+const char *relay_protocol(enum smtp_verb verb, bool secured);
+/* How many replies the upstream gives to the end of data. */
+unsigned relay_end_replies(const struct session *s);
+/* A reply to the end of data; true: the last one. The client and the transaction are told. */
+bool relay_final(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply);
+/* The replies that are still to come are lost: this one stands for them (LM4). */
+void relay_finals_lost(struct session *s, const struct smtp_reply *reply);
+
 /* relay_up.c */
+/* A reply for the client's end of data that is known before it. */
+void relay_remember_early(struct session *s, const struct smtp_reply *reply, enum txn_by by);
+/* The upstream said 421, and the client was told: nothing more comes from either (U6). */
+void relay_close_after_421(struct session *s);
 extern const struct upstream_ops relay_upstream_ops;
 /* What a reply that decides makes of the message. */
 enum txn_status relay_status(const struct smtp_reply *reply);

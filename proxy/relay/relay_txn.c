@@ -21,10 +21,13 @@ enum txn_stage relay_stage(const struct session *s)
         return STAGE_MAIL;
     case RELAY_OPEN:
     case RELAY_LOST:
+        if (s->chunks)
+            return STAGE_TRANSFER;
         return s->txn != NULL && txn_rcpt_count(s->txn) > 0 ? STAGE_RCPT : STAGE_MAIL;
     case RELAY_DATA:
         return STAGE_DATA;
     case RELAY_BODY:
+    case RELAY_CHUNK:
         return STAGE_TRANSFER;
     case RELAY_END:
         return STAGE_END;
@@ -58,7 +61,8 @@ static void forget(struct session *s)
 {
     txn_free(&s->txn);
     s->state = RELAY_NONE;
-    s->retried = s->lacked = s->told_lost = s->received_done = false;
+    s->retried = s->lacked = s->told_lost = s->received_done = s->chunks = s->took = false;
+    s->next_final = 0;
     s->needs = 0;
     free(s->early);
     s->early = NULL;
@@ -80,7 +84,7 @@ void relay_finish(struct session *s, enum txn_status status, enum txn_stage stag
     end.realtime = s->w->loop.real;
     if (!s->trace.quiet)
         txn_write(s->txn, &session, &end, emit, s);
-    s->client.totals.messages += status == STATUS_ACCEPTED;
+    s->client.totals.messages += status == STATUS_ACCEPTED || s->took;
     forget(s);
 }
 
@@ -95,6 +99,8 @@ static smtp_cap_set mail_needs(const struct smtp_mail_params *p)
     smtp_cap_set needs = 0;
     if (p->body == SMTP_BODY_8BITMIME)
         needs |= SMTP_CAP_BIT(8BITMIME);
+    if (p->body == SMTP_BODY_BINARYMIME)
+        needs |= SMTP_CAP_BIT(CHUNKING) | SMTP_CAP_BIT(BINARYMIME);
     if (p->smtputf8)
         needs |= SMTP_CAP_BIT(SMTPUTF8);
     if (p->ret != SMTP_RET_NONE || p->envid.n > 0)
@@ -125,8 +131,7 @@ struct smtp_step *relay_fit_mail(const struct session *s, struct smtp_step *step
     return fit;
 }
 
-/* What this command uses of the offer that the client saw is missing at the upstream that the session has now. */
-static bool upstream_lacks(const struct session *s, smtp_cap_set needs)
+bool relay_lacks(const struct session *s, smtp_cap_set needs)
 {
     return s->up != NULL && (needs & ~relay_offer(s)->caps.set) != 0;
 }
@@ -180,7 +185,7 @@ void relay_mail(void *owner, smtp_slot slot, const struct smtp_envelope_command 
     s->needs = mail_needs(cmd->mail);
     s->txn_smtputf8 = cmd->mail->smtputf8;
     s->txn_8bit = cmd->mail->body == SMTP_BODY_8BITMIME || cmd->mail->body == SMTP_BODY_BINARYMIME;
-    if (upstream_lacks(s, s->needs)) {
+    if (relay_lacks(s, s->needs)) {
         refuse_mail(s, slot, SMTP_OWN_LACKS_EXTENSION);
         return;
     }
@@ -222,7 +227,7 @@ void relay_rcpt(void *owner, smtp_slot slot, const struct smtp_envelope_command 
         return;
     }
     smtp_cap_set needs = cmd->rcpt->notify != 0 || cmd->rcpt->orcpt.n > 0 ? SMTP_CAP_BIT(DSN) : 0;
-    if (upstream_lacks(s, needs)) {
+    if (relay_lacks(s, needs)) {
         refuse_rcpt(s, slot, index, SMTP_OWN_LACKS_EXTENSION);
         return;
     }
@@ -270,19 +275,24 @@ static void print_received(struct session *s, struct buf *out)
     smtp_received_print(out, &r);
 }
 
+void relay_print_received(struct session *s, struct buf *out)
+{
+    if (!s->received_done && s->set->server.received_header != RECEIVED_OFF)
+        print_received(s, out);
+    s->received_done = true;
+}
+
 /* Before the first byte of the message. */
 static void write_received(struct session *s)
 {
+    struct buf field;
     if (s->received_done)
         return;
-    s->received_done = true;
-    if (s->set->server.received_header == RECEIVED_OFF)
-        return;
-    struct buf field;
     buf_init(&field, &s->w->loop.pool);
-    print_received(s, &field);
+    relay_print_received(s, &field);
     struct span piece = buf_span(&field);
-    upstream_body(s->up, &piece, 1);
+    if (piece.n > 0)
+        upstream_body(s->up, &piece, 1);
     buf_free(&field);
 }
 
@@ -323,7 +333,7 @@ static void note_anomalies(struct session *s, const struct smtp_body *body)
         txn_anomaly(s->txn, "8bit_undeclared");
 }
 
-static void note_message(struct session *s, const struct smtp_server_data *data)
+void relay_note_message(struct session *s, const struct smtp_server_data *data)
 {
     usec_t took = s->w->loop.mono - s->body_at;
     txn_size(s->txn, data->body.size);
@@ -333,7 +343,7 @@ static void note_message(struct session *s, const struct smtp_server_data *data)
     trace_data(&s->trace, SIDE_CLIENT, s->txn_number, data->body.size, took);
 }
 
-static void end_early(struct session *s, smtp_slot slot)
+void relay_end_early(struct session *s, smtp_slot slot)
 {
     struct smtp_reply reply = smtp_reply_read(span_str(s->early));
     enum txn_status status = relay_status(&reply);
@@ -347,7 +357,7 @@ static void end_early(struct session *s, smtp_slot slot)
 void relay_end(void *owner, smtp_slot slot, const struct smtp_server_data *data)
 {
     struct session *s = owner;
-    note_message(s, data);
+    relay_note_message(s, data);
     if (data->poison != NULL) {
         const struct smtp_reply *reply = data->poison;
         smtp_server_reply(&s->client.smtp, slot, reply);
@@ -355,14 +365,16 @@ void relay_end(void *owner, smtp_slot slot, const struct smtp_server_data *data)
         return;
     }
     if (s->early != NULL) {
-        end_early(s, slot);
+        relay_end_early(s, slot);
         return;
     }
-    write_received(s);
+    if (!s->chunks)
+        write_received(s);
     trace_data(&s->trace, SIDE_UPSTREAM, s->txn_number, data->body.size, s->w->loop.mono - s->body_at);
     s->state = RELAY_END;
     s->end_slot = slot;
-    upstream_end(s->up, tag_of(s, slot));
+    if (!s->chunks)
+        upstream_end(s->up, tag_of(s, slot), relay_end_replies(s));
 }
 
 /* RSET goes upstream only where a transaction is open there (C1). */
@@ -376,7 +388,9 @@ static void reset_upstream(struct session *s)
 void relay_abandon(void *owner, enum smtp_abandon why, const struct smtp_reply *reply)
 {
     struct session *s = owner;
-    enum txn_stage stage = why == SMTP_ABANDON_DATA ? STAGE_DATA : relay_stage(s);
+    enum txn_stage stage = why == SMTP_ABANDON_DATA && !s->chunks ? STAGE_DATA : relay_stage(s);
+    if (s->txn != NULL && s->client.smtp.data != NULL)
+        relay_note_message(s, s->client.smtp.data);
     if (why == SMTP_ABANDON_DATA) {
         relay_finish(s, relay_status(reply), stage, BY_SMTPTAP, reply);
     } else if (s->told_lost) {
@@ -413,7 +427,7 @@ void relay_client_gone(struct session *s)
 {
     if (s->txn == NULL || s->state == RELAY_END)
         return;
-    bool busy = s->state == RELAY_BODY || s->state == RELAY_DATA || s->state == RELAY_MAIL;
+    bool busy = s->state == RELAY_BODY || s->state == RELAY_DATA || s->state == RELAY_MAIL || s->state == RELAY_CHUNK;
     if (s->client.smtp.data != NULL) {
         txn_size(s->txn, s->client.smtp.data->body.size);
         txn_headers(s->txn, &s->client.smtp.data->header);

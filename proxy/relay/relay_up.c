@@ -74,6 +74,8 @@ static void answer_steps(struct session *s, struct list *steps, const struct smt
             bool data = step->kind == SMTP_STEP_DATA;
             smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
             relay_finish(s, STATUS_DEFERRED, data ? STAGE_DATA : STAGE_MAIL, BY_SMTPTAP, reply);
+        } else if (step->kind == SMTP_STEP_BDAT) {
+            relay_chunk_reply(s, step, reply);
         }
         free(step);
     }
@@ -85,7 +87,7 @@ void relay_no_upstream(struct session *s, enum smtp_own id)
     client_run(&s->client);
 }
 
-static void remember_early(struct session *s, const struct smtp_reply *reply, enum txn_by by)
+void relay_remember_early(struct session *s, const struct smtp_reply *reply, enum txn_by by)
 {
     free(s->early);
     s->early = strndup(reply->wire.p, reply->wire.n);
@@ -93,8 +95,7 @@ static void remember_early(struct session *s, const struct smtp_reply *reply, en
     smtp_server_swallow(&s->client.smtp);
 }
 
-/* The upstream said 421, and the client was told: nothing more comes from either (U6). */
-static void close_after_421(struct session *s)
+void relay_close_after_421(struct session *s)
 {
     upstream_drop(&s->up, CLOSE_UPSTREAM);
     client_end(&s->client, CLOSE_UPSTREAM);
@@ -144,7 +145,7 @@ static void mail_reply(struct session *s, const struct smtp_step *step, const st
     s->up_txn = false;
     relay_finish(s, relay_status(reply), STAGE_MAIL, BY_UPSTREAM, reply);
     if (reply->code == 421)
-        close_after_421(s);
+        relay_close_after_421(s);
 }
 
 /* A reply to RCPT may come when MAIL was refused before it, or the client has gone. */
@@ -162,7 +163,7 @@ static void rcpt_reply(struct session *s, const struct smtp_step *step, const st
     if (reply->code != 421)
         return;
     relay_finish(s, STATUS_DEFERRED, STAGE_RCPT, BY_UPSTREAM, reply);
-    close_after_421(s);
+    relay_close_after_421(s);
 }
 
 static void data_reply(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply)
@@ -177,7 +178,7 @@ static void data_reply(struct session *s, const struct smtp_step *step, const st
     smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
     relay_finish(s, relay_status(reply), STAGE_DATA, BY_UPSTREAM, reply);
     if (reply->code == 421) {
-        close_after_421(s);
+        relay_close_after_421(s);
     } else if (s->up_txn && s->up != NULL) {
         s->up_txn = false;
         relay_step(s, SMTP_STEP_RSET, (struct smtp_tag){ 0 }, SPAN_LIT("RSET"));
@@ -186,12 +187,13 @@ static void data_reply(struct session *s, const struct smtp_step *step, const st
 
 static void end_reply(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply)
 {
+    if (!relay_final(s, step, reply))
+        return;
     s->up_txn = false;
     txn_phase_add(s->txn, PHASE_END, s->w->loop.mono - step->since);
-    smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
-    relay_finish(s, relay_status(reply), STAGE_END, BY_UPSTREAM, reply);
+    relay_finish(s, s->took ? STATUS_ACCEPTED : relay_status(reply), STAGE_END, BY_UPSTREAM, reply);
     if (reply->code == 421)
-        close_after_421(s);
+        relay_close_after_421(s);
     else if (s->client_gone)
         upstream_quit(&s->up);
 }
@@ -219,13 +221,17 @@ static void on_reply(void *owner, const struct smtp_step *step, const struct smt
     case SMTP_STEP_DATA:
         data_reply(s, step, reply);
         break;
+    case SMTP_STEP_BDAT:
+        relay_chunk_reply(s, step, reply);
+        break;
     case SMTP_STEP_END:
+    case SMTP_STEP_LAST:
         end_reply(s, step, reply);
         break;
     case SMTP_STEP_PASS:
         smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
         if (reply->code == 421)
-            close_after_421(s);
+            relay_close_after_421(s);
         break;
     case SMTP_STEP_RSET:
         if (!smtp_reply_is(reply, 2))
@@ -247,7 +253,8 @@ static void on_early(void *owner, const struct smtp_reply *reply)
     bool refused = reply->code >= 400;
     trace_error(&s->trace, SIDE_UPSTREAM, s->txn_number, ERR_UPSTREAM_EARLY_REPLY, "transfer",
                 s->set->upstream.server[s->server].text, NULL);
-    remember_early(s, refused ? reply : smtp_reply_own(SMTP_OWN_UPSTREAM_CONFUSED), refused ? BY_UPSTREAM : BY_SMTPTAP);
+    relay_remember_early(s, refused ? reply : smtp_reply_own(SMTP_OWN_UPSTREAM_CONFUSED),
+                         refused ? BY_UPSTREAM : BY_SMTPTAP);
     upstream_drop(&s->up, CLOSE_UPSTREAM);
     s->up_txn = false;
     client_pause(&s->client, false);
@@ -288,17 +295,17 @@ static void lose_transaction(struct session *s, const struct upstream_loss *loss
                            : SMTP_OWN_UPSTREAM_LOST;
     const struct smtp_reply *reply = smtp_reply_own(id);
     if (s->state == RELAY_BODY) {
-        remember_early(s, reply, BY_SMTPTAP);
+        smtp_steps_free(steps);
+        relay_remember_early(s, reply, BY_SMTPTAP);
         client_pause(&s->client, false);
         return;
     }
     if (s->state == RELAY_END) {
         smtp_steps_free(steps);
-        smtp_server_reply(&s->client.smtp, s->end_slot, reply);
-        relay_finish(s, STATUS_INDETERMINATE, STAGE_END, BY_SMTPTAP, reply);
+        relay_finals_lost(s, reply);
         return;
     }
-    if (s->state == RELAY_OPEN) {
+    if (s->state == RELAY_OPEN || (s->state == RELAY_CHUNK && list_empty(steps))) {
         s->state = RELAY_LOST;
         s->told_lost |= !list_empty(steps);
         smtp_server_lost(&s->client.smtp);

@@ -90,7 +90,10 @@ static usec_t step_timeout(const struct upstream *u, const struct smtp_step *ste
     case SMTP_STEP_DATA:
         return u->set->timeouts.data_start;
     case SMTP_STEP_END:
+    case SMTP_STEP_LAST:
         return u->set->timeouts.data_end;
+    case SMTP_STEP_BDAT:
+        return u->set->timeouts.data_block;
     case SMTP_STEP_QUIT:
         return QUIT_WAIT;
     case SMTP_STEP_EHLO:
@@ -115,7 +118,7 @@ static void arm(struct upstream *u)
         loop_timer(u->loop, &u->timer, QUIT_WAIT);
     } else if (u->stream.handshaking) {
         loop_timer(u->loop, &u->timer, u->set->timeouts.connect);
-    } else if (step != NULL) {
+    } else if (step != NULL && u->smtp.state != SMTP_CLIENT_CHUNK) {
         loop_timer(u->loop, &u->timer, step_timeout(u, step));
     } else if (upstream_in_body(u) && stream_unsent(&u->stream) > 0) {
         u->progress = u->stream.bytes_out;
@@ -154,7 +157,7 @@ static void on_timer(struct timer *t)
         arm(u);
         return;
     }
-    if (u->smtp.state == SMTP_CLIENT_BODY && u->stream.bytes_out != u->progress) {
+    if (upstream_in_body(u) && u->stream.bytes_out != u->progress) {
         arm(u);
         return;
     }
@@ -220,8 +223,11 @@ static void on_reply(void *owner, const struct smtp_step *step, const struct smt
             u->ops->ready(u->owner, reply);
         return;
     }
-    if (step->kind == SMTP_STEP_END && smtp_reply_is(reply, 2))
+    bool end = step->kind == SMTP_STEP_END || step->kind == SMTP_STEP_LAST;
+    if (end && smtp_reply_is(reply, 2) && !u->took) {
+        u->took = true;
         u->totals.messages++;
+    }
     if (u->owner != NULL)
         u->ops->reply(u->owner, step, reply);
 }
@@ -297,6 +303,7 @@ static void on_secured(void *owner, const char *why)
     tls_describe(u->stream.ssl, &info);
     u->tls_version = info.version;
     u->tls_cipher = info.cipher;
+    u->verified = info.verified;
     trace_starttls(u->trace, SIDE_UPSTREAM, &info, u->implicit, u->loop->mono - u->tls_began);
     smtp_client_secured(&u->smtp, stream_out(&u->stream), u->loop->mono);
     stream_wrote(&u->stream);
@@ -431,6 +438,7 @@ struct upstream *upstream_open(struct loop *loop, const struct trace *trace, con
     stream_open(&u->stream, loop, fd, u->implicit, &stream_ops, u);
     smtp_client_init(&u->smtp, set->hostname, &smtp_ops, u, &loop->pool, loop->mono);
     u->smtp.tls = tls_mode(set->tls, clear);
+    u->smtp.lmtp = set->protocol == PROTOCOL_LMTP;
     arm(u);
     if (!u->implicit)
         return u;
@@ -470,13 +478,25 @@ void upstream_body(struct upstream *u, const struct span *pieces, unsigned count
             buf_append_span(stream_out(&u->stream), pieces[i]);
         stream_wrote(&u->stream);
     }
-    if (!timer_is_set(&u->timer))
+    bool chunk = u->smtp.state == SMTP_CLIENT_CHUNK;
+    if (chunk)
+        smtp_client_wrote(&u->smtp, total);
+    if (!timer_is_set(&u->timer) || (chunk && !upstream_in_body(u)))
         arm(u);
 }
 
-void upstream_end(struct upstream *u, struct smtp_tag tag)
+void upstream_chunk(struct upstream *u, struct smtp_tag tag, uint64_t octets, bool last, unsigned replies)
 {
-    smtp_client_end(&u->smtp, tag, stream_out(&u->stream), u->loop->mono);
+    u->took = false;
+    smtp_client_chunk(&u->smtp, tag, octets, last, replies, stream_out(&u->stream), u->loop->mono);
+    stream_wrote(&u->stream);
+    arm(u);
+}
+
+void upstream_end(struct upstream *u, struct smtp_tag tag, unsigned replies)
+{
+    u->took = false;
+    smtp_client_end(&u->smtp, tag, replies, stream_out(&u->stream), u->loop->mono);
     stream_wrote(&u->stream);
     arm(u);
 }

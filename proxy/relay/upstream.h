@@ -54,6 +54,8 @@ struct upstream {
     bool asked_tls;                       /* STARTTLS was said */
     const char *tls_version, *tls_cipher; /* static text; NULL: in clear */
     usec_t tls_began;
+    bool verified;     /* its certificate */
+    bool took;         /* it accepted the message under way, for one recipient at least */
     unsigned said;     /* replies that it gave */
     uint64_t progress; /* bytes written when the body's timer was set */
     usec_t ready_at;
@@ -70,10 +72,16 @@ struct upstream *upstream_open(struct loop *loop, const struct trace *trace, con
                                const struct upstream_ops *ops, void *owner);
 /* Gives a step, which is taken over. */
 void upstream_add(struct upstream *u, struct smtp_step *step);
-/* Message bytes in canonical form; see stream_write_pieces. */
+/* Message bytes: in canonical form, or octets of the chunk under way; see stream_write_pieces. */
 void upstream_body(struct upstream *u, const struct span *pieces, unsigned count);
-void upstream_end(struct upstream *u, struct smtp_tag tag);
-static inline bool upstream_in_body(const struct upstream *u) { return u->smtp.state == SMTP_CLIENT_BODY; }
+/* The end of data; replies: how many it will have. */
+void upstream_end(struct upstream *u, struct smtp_tag tag, unsigned replies);
+/* Begins a chunk; its octets follow by upstream_body(). */
+void upstream_chunk(struct upstream *u, struct smtp_tag tag, uint64_t octets, bool last, unsigned replies);
+static inline bool upstream_in_body(const struct upstream *u)
+{
+    return u->smtp.state == SMTP_CLIENT_BODY || u->smtp.state == SMTP_CLIENT_CHUNK;
+}
 static inline bool upstream_congested(const struct upstream *u) { return stream_unsent(&u->stream) > STREAM_HIGH; }
 /* The three ends; *u becomes NULL. reason: of the close record. */
 void upstream_quit(struct upstream **u);

@@ -38,6 +38,9 @@ struct session {
     struct sink_envelope envelope;
     struct sink_verdict body; /* what is to happen when the body comes; done with once it did */
     bool body_due, end_due;   /* end_due: the end of data came while the body's step was under way */
+    bool chunks, chunk_last;  /* BDAT; the chunk under way is the last */
+    bool data_due;            /* `data` is what happens at the end of the first chunk */
+    struct sink_verdict data;
     smtp_slot end_slot;
     char id[SINK_ID_MAX];
     struct sink_file file;
@@ -59,7 +62,7 @@ static void forget_message(struct session *s)
 {
     sink_file_discard(&s->file);
     sink_envelope_clear(&s->envelope);
-    s->body_due = s->end_due = false;
+    s->body_due = s->end_due = s->chunks = s->data_due = false;
 }
 
 /* Steps. */
@@ -147,15 +150,50 @@ static void answer_address(struct session *s, const struct smtp_reply *reply)
     answer(s, reply);
 }
 
+static void begin_message(struct session *s)
+{
+    s->body = sink_rules_meet(&s->sink->rules, SINK_BODY);
+    s->body_due = s->body.delay > 0 || s->body.rule != NULL;
+    sink_make_id(s->sink, s->id);
+    if (s->sink->store >= 0)
+        sink_file_begin(&s->file, s->sink->store, s->id, &s->w->loop.pool);
+    s->file.raw = s->chunks;
+}
+
+/* The chunk was read: what is left of its steps. */
+static void go_on_with_chunk(struct session *s)
+{
+    if (s->data_due) {
+        s->data_due = false;
+        begin(s, SINK_DATA, s->end_slot, s->data);
+    } else if (s->chunk_last) {
+        step(s, SINK_END, s->end_slot);
+    } else {
+        s->end_due = false;
+        smtp_server_own(&s->client.smtp, s->end_slot, SMTP_OWN_OK);
+    }
+}
+
+/* A refused chunk ends the message (RFC 3030). */
+static void answer_chunk(struct session *s, const struct smtp_reply *told)
+{
+    if (told == NULL || smtp_reply_is(told, 2)) {
+        go_on_with_chunk(s);
+        return;
+    }
+    forget_message(s);
+    answer(s, told);
+}
+
 static void answer_data(struct session *s, const struct smtp_reply *told)
 {
     const struct smtp_reply *reply = told != NULL ? told : smtp_reply_own(SMTP_OWN_START_MAIL);
+    if (s->chunks) {
+        answer_chunk(s, told);
+        return;
+    }
     if (reply->code == 354) {
-        s->body = sink_rules_meet(&s->sink->rules, SINK_BODY);
-        s->body_due = s->body.delay > 0 || s->body.rule != NULL;
-        sink_make_id(s->sink, s->id);
-        if (s->sink->store >= 0)
-            sink_file_begin(&s->file, s->sink->store, s->id, &s->w->loop.pool);
+        begin_message(s);
     } else {
         forget_message(s);
     }
@@ -209,12 +247,21 @@ static void answer_end(struct session *s, const struct smtp_reply *told)
     answer(s, bad != NULL && !failed ? bad : &own);
 }
 
+/* The steps of the end: of the data, or of a chunk. */
+static void finish_part(struct session *s)
+{
+    if (s->chunks)
+        go_on_with_chunk(s);
+    else
+        step(s, SINK_END, s->end_slot);
+}
+
 static void act_body(struct session *s, const struct smtp_reply *told)
 {
     if (told != NULL)
         client_bye(&s->client, told, CLOSE_POLICY);
     else if (s->end_due)
-        step(s, SINK_END, s->end_slot);
+        finish_part(s);
 }
 
 static void act_ordinary(struct session *s, const struct smtp_reply *told)
@@ -328,8 +375,39 @@ static void on_end(void *owner, smtp_slot slot, const struct smtp_server_data *d
         s->body_due = false;
         begin(s, SINK_BODY, 0, s->body);
     } else if (!s->waiting) {
-        step(s, SINK_END, slot);
+        finish_part(s);
     }
+}
+
+static void on_chunk(void *owner, smtp_slot slot, uint64_t octets, bool last)
+{
+    struct session *s = owner;
+    (void)slot;
+    (void)octets;
+    s->chunk_last = last;
+    if (s->chunks)
+        return;
+    s->chunks = s->data_due = true;
+    s->data = sink_rules_meet(&s->sink->rules, SINK_DATA);
+    begin_message(s);
+}
+
+/* A chunk without an octet of the message leaves its body's step to the next. */
+static void on_chunk_end(void *owner, smtp_slot slot, const struct smtp_server_data *data)
+{
+    struct session *s = owner;
+    if (!is_open(s) || (s->hung && s->stage == SINK_BODY))
+        return;
+    if (data->poison != NULL) {
+        const struct smtp_reply *poison = data->poison;
+        forget_message(s);
+        smtp_server_reply(&s->client.smtp, slot, poison);
+        return;
+    }
+    s->end_due = true;
+    s->end_slot = slot;
+    if (!s->waiting)
+        finish_part(s);
 }
 
 static void on_abandon(void *owner, enum smtp_abandon why, const struct smtp_reply *reply)
@@ -367,6 +445,8 @@ static const struct smtp_server_ops server_ops = {
     .mail = on_mail,
     .rcpt = on_rcpt,
     .data = on_data,
+    .chunk = on_chunk,
+    .chunk_end = on_chunk_end,
     .body = on_body,
     .poisoned = on_poisoned,
     .end = on_end,

@@ -60,7 +60,8 @@ static char *finish_text(struct buf *b, struct smtp_reply *out)
 static void make_greetings(struct sink *s, const char *hostname)
 {
     struct smtp_caps able = { .set = SMTP_CAP_BIT(PIPELINING) | SMTP_CAP_BIT(SIZE) | SMTP_CAP_BIT(8BITMIME) |
-                                     SMTP_CAP_BIT(SMTPUTF8) | SMTP_CAP_BIT(DSN) | SMTP_CAP_BIT(ENHANCEDSTATUSCODES) };
+                                     SMTP_CAP_BIT(SMTPUTF8) | SMTP_CAP_BIT(DSN) | SMTP_CAP_BIT(CHUNKING) |
+                                     SMTP_CAP_BIT(BINARYMIME) | SMTP_CAP_BIT(ENHANCEDSTATUSCODES) };
     struct smtp_offer_rules rules = { .forbidden = ~able.set };
     struct ehlo e = { .last = 0 };
     buf_init(&e.text, NULL);

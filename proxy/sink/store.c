@@ -68,9 +68,20 @@ void sink_file_begin(struct sink_file *f, int dir, const char *id, struct buf_po
     f->fd = create(f, MESSAGE_NEW);
 }
 
+static void add_raw(struct sink_file *f, struct span octets)
+{
+    buf_append_span(&f->out, octets);
+    if (buf_len(&f->out) >= WRITE_AT)
+        flush(f);
+}
+
 /* A line's leading dot was added for the wire. */
 void sink_file_add(struct sink_file *f, struct span wire)
 {
+    if (f->raw) {
+        add_raw(f, wire);
+        return;
+    }
     while (wire.n > 0 && f->error == 0) {
         if (!f->in_line) {
             f->in_line = true;

@@ -12,6 +12,7 @@ struct sink_file {
     int dir, fd;
     int error; /* an errno: the first that went wrong */
     bool in_line;
+    bool raw; /* octets of BDAT: nothing is stuffed */
     char id[SINK_ID_MAX];
     struct buf out;
 };
@@ -19,7 +20,7 @@ struct sink_file {
 /* A directory that messages can be written to; creates it where it isn't there. -1 with errno. */
 int sink_store_open(const char *path);
 void sink_file_begin(struct sink_file *f, int dir, const char *id, struct buf_pool *pool);
-/* Canonical wire form: CR LF, dots stuffed. */
+/* Canonical wire form: CR LF, dots stuffed; or raw. */
 void sink_file_add(struct sink_file *f, struct span wire);
 /* True: both files are there. False: neither, and error says why. */
 bool sink_file_commit(struct sink_file *f, struct span envelope) MUST_CHECK;

@@ -92,7 +92,7 @@ static void note_offer(struct run *r, const struct smtp_reply *reply)
 static void end_message(struct run *r)
 {
     r->in_body = false;
-    smtp_client_end(&r->c, (struct smtp_tag){ .slot = ++r->serial }, &r->out, r->now);
+    smtp_client_end(&r->c, (struct smtp_tag){ .slot = ++r->serial }, 1, &r->out, r->now);
     buf_append(&r->expected, ".\r\n", 3);
     r->sent++;
     r->open++;

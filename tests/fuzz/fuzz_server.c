@@ -1,8 +1,8 @@
 /* The server engine, fed with anything in any segments, before a backend that accepts, refuses, closes, at once or
  * later. What must hold whatever comes stands in the functions of the backend; that segments change nothing is shown by
  * a second run, cut otherwise, which must leave the same trace. Input: settings, shape of the segments, number of
- * answers (and whether TLS is required), the answers, the client's bytes; after a granted STARTTLS a form feed ends
- * what was sent in clear. */
+ * answers (and whether TLS is required, and LMTP spoken), the answers, the client's bytes; after a granted STARTTLS a
+ * form feed ends what was sent in clear. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,7 +18,7 @@ struct pending {
     smtp_slot slot;
     enum answer answer;
     enum smtp_verb verb;
-    bool end;
+    bool end, more; /* more: LMTP, not the last recipient's */
 };
 
 struct run {
@@ -28,7 +28,7 @@ struct run {
     const uint8_t *answers;
     size_t answer_count, answered;
     uint8_t settings;
-    bool need_tls;
+    bool need_tls, lmtp;
     bool wild; /* also does what may depend on the segments */
     struct pending pending[PENDING_MAX];
     unsigned pending_count;
@@ -38,6 +38,8 @@ struct run {
     unsigned tag, tag_sent, rcpt_good, end_2xx, shown_2xx, replies, ends;
     bool shaking, secured, greeted; /* the 220 to STARTTLS has left; TLS; a HELO since */
     bool open, mail_refused, in_body, ended, told_421, after_body, poisoned;
+    bool in_chunk, chunk_last, chunks, swallowed; /* octets are due; the chunk has LAST; BDAT began */
+    uint64_t due;
     enum smtp_verb tag_verb;
 };
 
@@ -100,10 +102,15 @@ static void conclude(struct run *r, const struct pending *p, int code)
         r->rcpt_good += ok;
     } else if (p->verb == SMTP_VERB_DATA && p->end) {
         r->end_2xx += ok;
-        r->open = false;
+        r->open = p->more && r->open;
     } else if (p->verb == SMTP_VERB_DATA) {
         r->in_body = code == 354;
         r->open = r->in_body;
+    } else if (p->verb == SMTP_VERB_BDAT && p->end) {
+        r->end_2xx += ok;
+        r->open = p->more && r->open;
+    } else if (p->verb == SMTP_VERB_BDAT) {
+        r->open = ok;
     }
 }
 
@@ -119,15 +126,19 @@ static void fill(struct run *r, const struct pending *p)
     if (p->verb == SMTP_VERB_RCPT && r->mail_refused)
         reply = *smtp_reply_own(SMTP_OWN_NEED_MAIL);
     conclude(r, p, reply.code);
-    smtp_server_reply(&r->s, p->slot, &reply);
-    if (p->answer == ANSWER_LOST && p->verb == SMTP_VERB_RCPT && !r->told_421)
+    if (p->end && r->lmtp)
+        smtp_server_reply_one(&r->s, p->slot, &reply);
+    else
+        smtp_server_reply(&r->s, p->slot, &reply);
+    bool may_lose = p->verb == SMTP_VERB_RCPT || (p->verb == SMTP_VERB_BDAT && !p->end);
+    if (p->answer == ANSWER_LOST && may_lose && !r->told_421)
         smtp_server_lost(&r->s);
 }
 
-static void answer(struct run *r, smtp_slot slot, enum smtp_verb verb, bool end)
+static void answer_more(struct run *r, smtp_slot slot, enum smtp_verb verb, bool end, bool more)
 {
     bool later = false, refused = verb == SMTP_VERB_RCPT && r->mail_refused;
-    struct pending p = { slot, refused ? ANSWER_5XX : next_answer(r, &later), verb, end };
+    struct pending p = { slot, refused ? ANSWER_5XX : next_answer(r, &later), verb, end, more };
     if (p.answer == ANSWER_CLOSE && end && r->settings & 32)
         p.answer = ANSWER_2XX;
     if (verb == SMTP_VERB_MAIL)
@@ -140,6 +151,12 @@ static void answer(struct run *r, smtp_slot slot, enum smtp_verb verb, bool end)
     r->pending[r->pending_count++] = p;
 }
 
+static void answer(struct run *r, smtp_slot slot, enum smtp_verb verb, bool end)
+{
+    for (unsigned left = end && r->lmtp ? r->rcpt_good : 1; left > 0; left--)
+        answer_more(r, slot, verb, end, left > 1);
+}
+
 static void fill_all(struct run *r)
 {
     struct pending now[PENDING_MAX];
@@ -147,7 +164,7 @@ static void fill_all(struct run *r)
     memcpy(now, r->pending, n * sizeof(now[0]));
     r->pending_count = 0;
     for (unsigned i = 0; i < n; i++)
-        fill(r, &now[r->settings & 64 ? n - 1 - i : i]);
+        fill(r, &now[r->settings & 64 && !now[0].end ? n - 1 - i : i]);
 }
 
 static void op_helo(void *owner, smtp_slot slot, enum smtp_verb verb, struct span domain)
@@ -155,7 +172,7 @@ static void op_helo(void *owner, smtp_slot slot, enum smtp_verb verb, struct spa
     struct run *r = owner;
     struct smtp_caps offer = { .set = r->settings & 4 ? ~(smtp_cap_set)0 : 0, .size = r->settings & 8 ? 1000 : 0 };
     called(r);
-    require(!r->open && verb != SMTP_VERB_LHLO && domain.n > 0 && domain.n <= 255);
+    require(!r->open && (verb == SMTP_VERB_LHLO) == r->lmtp && domain.n > 0 && domain.n <= 255);
     oracle_argument(&r->oracle, domain);
     trace(r, "helo ", domain);
     r->greeted = true;
@@ -176,6 +193,7 @@ static void op_mail(void *owner, smtp_slot slot, const struct smtp_envelope_comm
     called(r);
     require(r->greeted && (r->secured || !r->need_tls));
     r->open = true;
+    r->chunks = false;
     r->rcpt_good = 0;
     answer(r, slot, SMTP_VERB_MAIL, false);
 }
@@ -184,7 +202,7 @@ static void op_rcpt(void *owner, smtp_slot slot, const struct smtp_envelope_comm
 {
     struct run *r = owner;
     require(cmd->refusal != NULL || cmd->path != NULL);
-    require(r->open && !r->in_body);
+    require(r->open && !r->in_body && !r->in_chunk && (cmd->refusal != NULL || !r->chunks));
     trace(r, cmd->refusal != NULL ? "rcpt! " : "rcpt ", cmd->path != NULL ? cmd->path->raw : cmd->arg);
     if (cmd->path == NULL || cmd->refusal != NULL)
         oracle_argument(&r->oracle, cmd->path != NULL ? cmd->path->raw : cmd->arg);
@@ -198,21 +216,64 @@ static void op_data(void *owner, smtp_slot slot)
 {
     struct run *r = owner;
     called(r);
-    require(r->open && r->rcpt_good > 0 && r->pending_count == 0);
+    require(r->open && r->rcpt_good > 0 && r->pending_count == 0 && !r->chunks);
     trace(r, "data", SPAN_NONE);
     buf_free(&r->body);
-    r->poisoned = false;
+    r->poisoned = r->swallowed = false;
     answer(r, slot, SMTP_VERB_DATA, false);
+}
+
+static void op_chunk(void *owner, smtp_slot slot, uint64_t octets, bool last)
+{
+    struct run *r = owner;
+    called(r);
+    require(r->open && r->rcpt_good > 0 && r->pending_count == 0 && !r->in_body && !r->in_chunk);
+    require(r->s.slot_head == slot && r->s.slot_tail == slot + 1 && octets <= INT64_MAX);
+    if (!r->chunks) {
+        buf_free(&r->body);
+        r->poisoned = r->swallowed = false;
+    }
+    r->chunks = r->in_chunk = true;
+    r->due = octets;
+    r->chunk_last = last;
+    trace(r, last ? "last chunk" : "chunk", SPAN_NONE);
+}
+
+static void op_chunk_end(void *owner, smtp_slot slot, const struct smtp_server_data *data)
+{
+    struct run *r = owner;
+    called(r);
+    require(r->open && r->in_chunk && !r->chunk_last && (data->poison != NULL) == r->poisoned);
+    require(r->due == 0 || r->poisoned || r->swallowed);
+    r->in_chunk = false;
+    trace(r, "chunk end ", buf_span(&r->body));
+    if (data->poison == NULL) {
+        answer(r, slot, SMTP_VERB_BDAT, false);
+        return;
+    }
+    conclude(r, &(struct pending){ .verb = SMTP_VERB_BDAT }, data->poison->code);
+    smtp_server_reply(&r->s, slot, data->poison);
+}
+
+static void op_anomaly(void *owner, const char *word)
+{
+    struct run *r = owner;
+    require(r->open && !r->in_chunk);
+    trace(r, word, SPAN_NONE);
 }
 
 static void op_body(void *owner, const struct smtp_body_out *pieces)
 {
     struct run *r = owner;
     called(r);
-    require(r->open && r->in_body && !r->poisoned && pieces->count > 0);
-    for (unsigned i = 0; i < pieces->count; i++)
+    require(r->open && r->in_body != r->in_chunk && !r->poisoned && !r->swallowed && pieces->count > 0);
+    for (unsigned i = 0; i < pieces->count; i++) {
         buf_append_span(&r->body, pieces->piece[i]);
-    if (r->wild && r->settings & 128)
+        require(!r->in_chunk || pieces->piece[i].n <= r->due);
+        r->due -= r->in_chunk ? pieces->piece[i].n : 0;
+    }
+    r->swallowed = r->wild && r->settings & 128;
+    if (r->swallowed)
         smtp_server_swallow(&r->s);
 }
 
@@ -220,7 +281,7 @@ static void op_poisoned(void *owner, const struct smtp_reply *reply)
 {
     struct run *r = owner;
     called(r);
-    require(r->in_body && !r->poisoned && reply->code / 100 == 5);
+    require((r->in_body || r->in_chunk) && !r->poisoned && reply->code / 100 == 5);
     r->poisoned = true;
     buf_free(&r->body);
     trace(r, "poisoned", SPAN_NONE);
@@ -230,24 +291,27 @@ static void op_end(void *owner, smtp_slot slot, const struct smtp_server_data *d
 {
     struct run *r = owner;
     called(r);
-    require(r->open && r->in_body && (data->poison != NULL) == r->poisoned);
+    require(r->open && (data->poison != NULL) == r->poisoned);
+    require(r->in_chunk ? r->chunk_last && (r->due == 0 || r->poisoned || r->swallowed) : r->in_body);
     require(buf_len(&data->header.values) <= SMTP_HEADER_WANT_MAX * SMTP_HEADER_VALUE_MAX);
-    require_canonical(buf_span(&r->body));
+    if (r->in_body)
+        require_canonical(buf_span(&r->body));
     trace(r, "end ", buf_span(&r->body));
-    r->in_body = false;
-    r->ends++;
+    enum smtp_verb verb = r->in_chunk ? SMTP_VERB_BDAT : SMTP_VERB_DATA;
+    r->in_body = r->in_chunk = r->swallowed = false;
+    r->ends += r->lmtp ? r->rcpt_good : 1;
     if (data->poison == NULL) {
-        answer(r, slot, SMTP_VERB_DATA, true);
+        answer(r, slot, verb, true);
         return;
     }
-    conclude(r, &(struct pending){ .verb = SMTP_VERB_DATA, .end = true }, data->poison->code);
+    conclude(r, &(struct pending){ .verb = verb, .end = true }, data->poison->code);
     smtp_server_reply(&r->s, slot, data->poison);
 }
 
 static void op_abandon(void *owner, enum smtp_abandon why, const struct smtp_reply *reply)
 {
     struct run *r = owner;
-    require(r->open && !r->in_body && (reply != NULL) == (why == SMTP_ABANDON_DATA));
+    require(r->open && !r->in_body && !r->in_chunk && (reply != NULL) == (why == SMTP_ABANDON_DATA));
     r->open = false;
     trace(r, "abandon", SPAN_NONE);
 }
@@ -274,23 +338,24 @@ static unsigned op_command(void *owner, enum smtp_verb verb, const char *verb_na
 {
     struct run *r = owner;
     called(r);
-    require(!r->in_body && !r->shaking);
+    require(!r->in_body && !r->in_chunk && !r->shaking);
     oracle_line(&r->oracle, r->line, verb_name, line);
     trace(r, verb_name, line);
     r->tag_verb = verb;
     return ++r->tag;
 }
 
-/* Each command has one reply, in order; DATA may have a second, at the end of data. */
+/* Each command has one reply, in order; DATA may have a second, at the end of data, where LMTP may have more. */
 static void op_sent(void *owner, enum smtp_verb verb, unsigned tag, const struct smtp_reply *reply, usec_t since)
 {
     struct run *r = owner;
     char text[24];
     (void)since;
     require(!r->told_421 && reply->lines > 0 && reply->wire.n > 0);
-    bool end = tag == r->tag_sent && verb == SMTP_VERB_DATA && r->ends > 0;
+    bool again = tag == r->tag_sent && r->ends > 0 && (verb == SMTP_VERB_DATA || (verb == SMTP_VERB_BDAT && r->lmtp));
+    bool end = again || (verb == SMTP_VERB_BDAT && r->chunk_last && r->chunks);
     bool closing = r->s.state == SMTP_SERVER_CLOSED && reply->code != 221;
-    require(tag == r->tag_sent + 1 || end || closing);
+    require(tag == r->tag_sent + 1 || again || closing);
     r->shaking |= verb == SMTP_VERB_STARTTLS && reply->code == 220;
     r->tag_sent = tag;
     if (end && reply->code / 100 == 2) {
@@ -304,7 +369,7 @@ static void op_sent(void *owner, enum smtp_verb verb, unsigned tag, const struct
         require(r->s.state == SMTP_SERVER_CLOSED && r->s.close_reason != SMTP_CLOSE_NONE);
         r->told_421 = true;
     }
-    if ((verb == SMTP_VERB_DATA || verb == SMTP_VERB_BDAT) && !end && reply->code >= 400)
+    if (((verb == SMTP_VERB_DATA && !again) || verb == SMTP_VERB_BDAT) && reply->code >= 400)
         r->oracle.text = true;
     snprintf(text, sizeof(text), "sent %u %d %s", tag, reply->code, reply->enhanced);
     trace(r, text, SPAN_NONE);
@@ -317,6 +382,9 @@ static const struct smtp_server_ops ops = {
     .mail = op_mail,
     .rcpt = op_rcpt,
     .data = op_data,
+    .chunk = op_chunk,
+    .chunk_end = op_chunk_end,
+    .anomaly = op_anomaly,
     .body = op_body,
     .poisoned = op_poisoned,
     .end = op_end,
@@ -333,6 +401,7 @@ static void run_init(struct run *r, const uint8_t *data, size_t answer_count, bo
     struct smtp_server_config config = {
         .lenient_addresses = settings & 8,
         .require_tls = data[2] & 32,
+        .lmtp = data[2] & 64,
         .bare_newline = (enum smtp_bare_newline)(settings % 4 % 3),
         .disabled_commands = settings & 128 ? 1U << SMTP_VERB_VRFY | 1U << SMTP_VERB_DATA : 0,
         .max_command_length = LINE_MAX_OCTETS,
@@ -344,6 +413,7 @@ static void run_init(struct run *r, const uint8_t *data, size_t answer_count, bo
     };
     *r = (struct run){ .settings = settings, .wild = wild, .answers = data + HEAD, .answer_count = answer_count };
     r->need_tls = config.require_tls;
+    r->lmtp = config.lmtp;
     buf_init(&r->trace, NULL);
     buf_init(&r->body, NULL);
     r->oracle.line_max = LINE_MAX_OCTETS;

@@ -67,6 +67,7 @@ static void op_helo(void *owner, smtp_slot slot, enum smtp_verb verb, struct spa
     b->helo_verb = verb;
     if (b->upstream == BRIDGE_UNCONNECTED) {
         smtp_client_init(&b->client, "tap.example", &client_ops, b, &b->pool, 0);
+        b->client.lmtp = b->lmtp;
         b->upstream = BRIDGE_OPEN;
     }
     answer_helo(b);
@@ -91,7 +92,8 @@ static void op_mail(void *owner, smtp_slot slot, const struct smtp_envelope_comm
     struct bridge *b = owner;
     if (cmd->refusal != NULL)
         return;
-    b->mail_refused = false;
+    b->mail_refused = b->chunks = false;
+    b->rcpts = 0;
     if (b->upstream == BRIDGE_OPEN)
         envelope_step(b, SMTP_STEP_MAIL, slot, cmd);
     else
@@ -110,8 +112,53 @@ static void op_data(void *owner, smtp_slot slot) { add_step(owner, SMTP_STEP_DAT
 static void op_body(void *owner, const struct smtp_body_out *pieces)
 {
     struct bridge *b = owner;
-    for (unsigned i = 0; i < pieces->count && b->upstream == BRIDGE_OPEN; i++)
+    for (unsigned i = 0; i < pieces->count && b->upstream == BRIDGE_OPEN; i++) {
         buf_append_span(&b->to_upstream, pieces->piece[i]);
+        if (b->client.state == SMTP_CLIENT_CHUNK)
+            smtp_client_wrote(&b->client, pieces->piece[i].n);
+    }
+}
+
+static void forget_early(struct bridge *b)
+{
+    free(b->early);
+    b->early = NULL;
+}
+
+static void op_chunk(void *owner, smtp_slot slot, uint64_t octets, bool last)
+{
+    struct bridge *b = owner;
+    if (!b->chunks)
+        forget_early(b);
+    b->chunks = b->body = true;
+    if (b->upstream == BRIDGE_OPEN)
+        smtp_client_chunk(&b->client, tag_of(slot), octets, last, last && b->lmtp ? b->rcpts : 1, &b->to_upstream, 0);
+}
+
+/* What stands for the upstream's reply, where there will be none. */
+static bool end_early(struct bridge *b, smtp_slot slot, const struct smtp_server_data *data)
+{
+    b->body = false;
+    if (data->poison != NULL) {
+        smtp_server_reply(&b->server, slot, data->poison);
+    } else if (b->early != NULL) {
+        struct smtp_reply reply = smtp_reply_read(span_str(b->early));
+        smtp_server_reply(&b->server, slot, &reply);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void op_chunk_end(void *owner, smtp_slot slot, const struct smtp_server_data *data)
+{
+    (void)end_early(owner, slot, data);
+}
+
+static void op_anomaly(void *owner, const char *word)
+{
+    struct bridge *b = owner;
+    buf_printf(&b->log, "- %s\r\n", word);
 }
 
 static void op_poisoned(void *owner, const struct smtp_reply *reply)
@@ -123,17 +170,12 @@ static void op_poisoned(void *owner, const struct smtp_reply *reply)
 static void op_end(void *owner, smtp_slot slot, const struct smtp_server_data *data)
 {
     struct bridge *b = owner;
-    b->body = false;
-    if (data->poison != NULL) {
-        smtp_server_reply(&b->server, slot, data->poison);
-    } else if (b->early != NULL) {
-        struct smtp_reply reply = smtp_reply_read(span_str(b->early));
-        smtp_server_reply(&b->server, slot, &reply);
-    } else {
-        b->end_open = true;
-        b->end_slot = slot;
-        smtp_client_end(&b->client, tag_of(slot), &b->to_upstream, 0);
-    }
+    if (end_early(b, slot, data))
+        return;
+    b->end_open = true;
+    b->end_slot = slot;
+    if (!b->chunks)
+        smtp_client_end(&b->client, tag_of(slot), b->lmtp ? b->rcpts : 1, &b->to_upstream, 0);
 }
 
 static void op_abandon(void *owner, enum smtp_abandon why, const struct smtp_reply *reply)
@@ -172,6 +214,9 @@ static const struct smtp_server_ops server_ops = {
     .mail = op_mail,
     .rcpt = op_rcpt,
     .data = op_data,
+    .chunk = op_chunk,
+    .chunk_end = op_chunk_end,
+    .anomaly = op_anomaly,
     .body = op_body,
     .poisoned = op_poisoned,
     .end = op_end,
@@ -197,7 +242,7 @@ static void learn_caps(struct bridge *b, const struct smtp_reply *ehlo)
 
 static void remember_early(struct bridge *b, const struct smtp_reply *reply)
 {
-    free(b->early);
+    forget_early(b);
     b->early = strndup(reply->wire.p, reply->wire.n);
     smtp_server_swallow(&b->server);
 }
@@ -212,13 +257,16 @@ static void on_step_reply(struct bridge *b, const struct smtp_step *step, const 
         reply = smtp_reply_own(SMTP_OWN_NEED_MAIL);
     } else if (step->kind == SMTP_STEP_DATA) {
         b->body = reply->code == 354;
-        free(b->early);
-        b->early = NULL;
-    } else if (step->kind == SMTP_STEP_END) {
+        forget_early(b);
+    } else if ((step->kind == SMTP_STEP_END || step->kind == SMTP_STEP_LAST) && step->replies > 0) {
+        smtp_server_reply_one(&b->server, step->tag.slot, reply);
+        return;
+    } else if (step->kind == SMTP_STEP_END || step->kind == SMTP_STEP_LAST) {
         b->end_open = b->up_txn = false;
     }
+    b->rcpts += step->kind == SMTP_STEP_RCPT && ok;
     smtp_server_reply(&b->server, step->tag.slot, reply);
-    if (step->kind == SMTP_STEP_DATA && !b->body)
+    if ((step->kind == SMTP_STEP_DATA && !b->body) || (step->kind == SMTP_STEP_BDAT && !ok))
         reset_upstream(b);
 }
 
@@ -260,7 +308,7 @@ static void answer_steps(struct bridge *b, const struct smtp_reply *reply)
             b->mail_refused = true;
         if (step->kind == SMTP_STEP_RCPT && b->mail_refused)
             smtp_server_own(&b->server, step->tag.slot, SMTP_OWN_NEED_MAIL);
-        else if (step->kind != SMTP_STEP_RSET && step->kind != SMTP_STEP_END)
+        else if (step->kind != SMTP_STEP_RSET && step->kind != SMTP_STEP_END && step->kind != SMTP_STEP_LAST)
             smtp_server_reply(&b->server, step->tag.slot, reply);
         free(step);
     }

@@ -22,6 +22,9 @@ struct bridge {
     bool helo_open; /* a HELO waits for that */
     bool up_txn;    /* the upstream has a transaction open */
     bool mail_refused, body, end_open;
+    bool lmtp;      /* the upstream speaks it */
+    bool chunks;    /* BDAT has begun */
+    unsigned rcpts; /* accepted by the upstream */
     smtp_slot helo_slot, end_slot;
     enum smtp_verb helo_verb;
     char *early; /* what the client gets at its end of data; owned */

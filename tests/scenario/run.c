@@ -92,6 +92,20 @@ static void expect(struct replay *r, const struct line *at, struct buf *from, st
     buf_free(&wanted);
 }
 
+/* Octets that left there next, whatever stands behind them. */
+static void expect_octets(struct replay *r, const struct line *at, struct buf *from, struct span text)
+{
+    struct buf wanted;
+    buf_init(&wanted, NULL);
+    unescape(&wanted, text);
+    struct span got = span_head(buf_span(from), buf_len(&wanted));
+    if (!span_eq(buf_span(&wanted), got))
+        fail_at(r, at, "other octets left", buf_span(&wanted), got);
+    if (got.n > 0)
+        buf_consume(from, got.n);
+    buf_free(&wanted);
+}
+
 static void expect_nothing(struct replay *r, const struct line *at)
 {
     struct bridge *b = &r->b;
@@ -147,7 +161,7 @@ static void gather(struct replay *r, const struct line *at, char side, struct sp
 static void hello(struct replay *r, struct span keywords)
 {
     struct bridge *b = &r->b;
-    bridge_from_client(b, SPAN_LIT("EHLO c.example\r\n"));
+    bridge_from_client(b, b->server.config.lmtp ? SPAN_LIT("LHLO c.example\r\n") : SPAN_LIT("EHLO c.example\r\n"));
     bridge_from_upstream(b, SPAN_LIT("220 up.example ESMTP\r\n"));
     struct buf reply;
     buf_init(&reply, NULL);
@@ -214,9 +228,9 @@ static void run_directive(struct replay *r, const struct line *at)
     static const struct {
         struct span head;
         char kind;
-    } heads[] = { { SPAN_LIT("S: "), 'S' },     { SPAN_LIT("> "), '>' },        { SPAN_LIT("L: "), 'L' },
-                  { SPAN_LIT("client "), 'c' }, { SPAN_LIT("upstream "), 'u' }, { SPAN_LIT("do "), 'd' },
-                  { SPAN_LIT("hello"), 'h' } };
+    } heads[] = { { SPAN_LIT("S: "), 'S' }, { SPAN_LIT("> "), '>' },      { SPAN_LIT("L: "), 'L' },
+                  { SPAN_LIT(">~ "), '~' }, { SPAN_LIT("client "), 'c' }, { SPAN_LIT("upstream "), 'u' },
+                  { SPAN_LIT("do "), 'd' }, { SPAN_LIT("hello"), 'h' } };
     char kind = '\0';
     struct span rest = at->text;
     for (size_t i = 0; i < ARRAY_LEN(heads) && kind == '\0'; i++) {
@@ -230,6 +244,8 @@ static void run_directive(struct replay *r, const struct line *at)
         expect(r, at, &r->b.to_client, rest);
     else if (kind == '>')
         expect(r, at, &r->b.to_upstream, rest);
+    else if (kind == '~')
+        expect_octets(r, at, &r->b.to_upstream, rest);
     else if (kind == 'L')
         expect(r, at, &r->b.log, rest);
     else if (kind == 'c')
@@ -295,6 +311,10 @@ static void set(struct replay *r, const struct line *at, struct smtp_server_conf
     }
     if (span_eq(key, SPAN_LIT("lenient_addresses")))
         c->lenient_addresses = span_eq(value, SPAN_LIT("true"));
+    else if (span_eq(key, SPAN_LIT("protocol")))
+        c->lmtp = span_eq(value, SPAN_LIT("lmtp"));
+    else if (span_eq(key, SPAN_LIT("upstream_protocol")))
+        r->b.lmtp = span_eq(value, SPAN_LIT("lmtp"));
     else if (span_eq(key, SPAN_LIT("bare_newline")))
         c->bare_newline = value.p[0] == 'r'   ? SMTP_BARE_REJECT
                           : value.p[0] == 'a' ? SMTP_BARE_ACCEPT
@@ -310,9 +330,8 @@ static void set(struct replay *r, const struct line *at, struct smtp_server_conf
 static bool is_set(const struct line *l) { return span_begins_nocase(l->text, SPAN_LIT("set ")); }
 
 /* What this build can't do, as the program has it. */
-static const smtp_cap_set unbuilt = SMTP_CAP_BIT(CHUNKING) | SMTP_CAP_BIT(BINARYMIME) | SMTP_CAP_BIT(REQUIRETLS) |
-                                    SMTP_CAP_BIT(STARTTLS) | SMTP_CAP_BIT(AUTH) | SMTP_CAP_BIT(XCLIENT) |
-                                    SMTP_CAP_BIT(XFORWARD);
+static const smtp_cap_set unbuilt = SMTP_CAP_BIT(REQUIRETLS) | SMTP_CAP_BIT(STARTTLS) | SMTP_CAP_BIT(AUTH) |
+                                    SMTP_CAP_BIT(XCLIENT) | SMTP_CAP_BIT(XFORWARD);
 
 /* Returns the length of its longest flight. */
 static size_t replay(const struct scenario *sc, long cut, bool *failed)
@@ -333,7 +352,11 @@ static size_t replay(const struct scenario *sc, long cut, bool *failed)
     }
     rules.max_message_size = config.max_message_size;
     rules.max_recipients = config.max_recipients < 1000 ? config.max_recipients : 0;
+    bool lmtp = r.b.lmtp;
+    if (lmtp && !config.lmtp) /* LM3 */
+        rules.max_recipients = 1;
     bridge_init(&r.b, &config, &rules);
+    r.b.lmtp = lmtp;
     for (size_t i = 0; i < sc->count && !r.failed; i++) {
         if (!is_set(&sc->lines[i]))
             run_line(&r, &sc->lines[i]);

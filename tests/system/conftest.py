@@ -41,7 +41,7 @@ def world(request):
 def shared(request):
     """For tables: one program and one accepting upstream for all rows; the books are checked at the end."""
     w = World()
-    w.up = w.mta()
+    w.up = w.mta(**getattr(request.module, "SHARED_MTA", {}))
     w.proxy = w.tap(w.up, getattr(request.module, "SHARED_CONFIG", None))
     yield w
     w.end(False)

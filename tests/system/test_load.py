@@ -11,7 +11,7 @@ import pytest
 from harness.client import RawClient
 from harness.records import Ledger, Log
 from harness.tools import SINK, SOURCE, smtp_sink, smtp_source
-from harness.util import free_port, listening, open_fds, pss_kib, status_kib, wait_until
+from harness.util import free_port, listening, open_fds, pss_kib, sanitized, status_kib, wait_until
 
 needs_tools = pytest.mark.skipif(not (SOURCE and SINK), reason="smtp-source and smtp-sink (Postfix) are not installed")
 
@@ -104,12 +104,6 @@ def test_large_messages(world):
     tap.wait("message", count=16)
     assert all(m["size"] >= 4 << 20 for m in tap.records("message"))
     assert status_kib(tap.pid, "VmHWM") < 64 * 1024 or sanitized(tap)
-
-
-def sanitized(tap):
-    """Sanitizers multiply memory: limits in KiB say nothing there."""
-    with open(f"/proc/{tap.pid}/maps") as f:
-        return "san" in f.read()
 
 
 @pytest.mark.long

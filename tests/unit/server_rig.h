@@ -38,6 +38,7 @@ struct rig_case {
 struct rig_answer {
     smtp_slot slot;
     int code;
+    bool one; /* of several recipients */
     unsigned serial;
 };
 
@@ -100,12 +101,17 @@ static void rig_fill(struct rig *r, const struct rig_answer *a)
     }
     int n = snprintf(wire, sizeof(wire), "%d-answer\r\n%d #%u\r\n", a->code, a->code, a->serial);
     struct smtp_reply reply = smtp_reply_read(span_of(wire, (size_t)n));
-    smtp_server_reply(&r->s, a->slot, &reply);
+    if (a->one)
+        smtp_server_reply_one(&r->s, a->slot, &reply);
+    else
+        smtp_server_reply(&r->s, a->slot, &reply);
 }
 
 static void rig_answer(struct rig *r, smtp_slot slot, const char *word, unsigned *nth, int otherwise)
 {
-    struct rig_answer a = { slot, otherwise == 503 ? 503 : rig_script(r, word, (*nth)++, otherwise), ++r->serial };
+    struct rig_answer a = { .slot = slot, .serial = ++r->serial };
+    a.code = otherwise == 503 ? 503 : rig_script(r, word, (*nth)++, otherwise);
+    a.one = r->c->config.lmtp && strcmp(word, "END") == 0;
     if (r->mode == RIG_AT_ONCE) {
         rig_fill(r, &a);
         return;
@@ -176,6 +182,27 @@ static void rig_data(void *owner, smtp_slot slot)
     rig_answer(r, slot, "DATA", &r->asked[SMTP_VERB_DATA], 354);
 }
 
+static void rig_chunk(void *owner, smtp_slot slot, uint64_t octets, bool last)
+{
+    struct rig *r = owner;
+    char text[32];
+    snprintf(text, sizeof(text), "%llu%s", (unsigned long long)octets, last ? " LAST" : "");
+    assert_true(slot == r->s.slot_head && r->s.slot_tail - slot == 1);
+    rig_call(r, "BDAT", span_str(text));
+}
+
+static void rig_chunk_end(void *owner, smtp_slot slot, const struct smtp_server_data *data)
+{
+    struct rig *r = owner;
+    rig_call(r, data->poison != NULL ? "CHUNK!" : "CHUNK", SPAN_NONE);
+    if (data->poison != NULL)
+        smtp_server_reply(&r->s, slot, data->poison);
+    else
+        rig_answer(r, slot, "BDAT", &r->asked[SMTP_VERB_BDAT], 250);
+}
+
+static void rig_anomaly(void *owner, const char *word) { rig_call(owner, "ODD", span_str(word)); }
+
 static void rig_body(void *owner, const struct smtp_body_out *pieces)
 {
     struct rig *r = owner;
@@ -196,12 +223,15 @@ static void rig_end(void *owner, smtp_slot slot, const struct smtp_server_data *
     struct rig *r = owner;
     char text[96];
     struct span id = SPAN_NONE;
-    bool found = smtp_header_value(&data->header, 0, &id);
+    bool found = smtp_header_value(&data->header, 0, &id), poison = data->poison != NULL;
     snprintf(text, sizeof(text), "%u%s%.*s", (unsigned)data->body.size, found ? " " : "", SPAN_ARG(id));
-    rig_call(r, data->poison != NULL ? "END!" : "END", span_str(text));
-    if (data->poison != NULL)
+    rig_call(r, poison ? "END!" : "END", span_str(text));
+    if (poison) {
         smtp_server_reply(&r->s, slot, data->poison);
-    else
+        return;
+    }
+    unsigned answers = r->c->config.lmtp ? r->s.rcpt_accepted : 1; /* data is gone with the last one */
+    while (answers-- > 0)
         rig_answer(r, slot, "END", &r->asked[SMTP_VERB_COUNT + 1], 250);
 }
 
@@ -229,13 +259,14 @@ static unsigned rig_command(void *owner, enum smtp_verb verb, const char *verb_n
     return ++r->tags;
 }
 
-/* Replies leave in the order of the commands, one each; DATA may have two. */
+/* Replies leave in the order of the commands, one each; DATA may have two, and LMTP has more at the end. */
 static void rig_sent(void *owner, enum smtp_verb verb, unsigned tag, const struct smtp_reply *reply, usec_t since)
 {
     struct rig *r = owner;
     char code[8];
     (void)since;
-    assert_true(tag == r->last_tag + 1 || (tag == r->last_tag && verb == SMTP_VERB_DATA) || reply->code == 421);
+    bool again = verb == SMTP_VERB_DATA || (verb == SMTP_VERB_BDAT && r->c->config.lmtp);
+    assert_true(tag == r->last_tag + 1 || (tag == r->last_tag && again) || reply->code == 421);
     r->last_tag = tag;
     r->shaking |= verb == SMTP_VERB_STARTTLS && reply->code == 220;
     snprintf(code, sizeof(code), "%d", reply->code);
@@ -282,6 +313,9 @@ static const struct smtp_server_ops rig_ops = {
     .mail = rig_mail,
     .rcpt = rig_rcpt,
     .data = rig_data,
+    .chunk = rig_chunk,
+    .chunk_end = rig_chunk_end,
+    .anomaly = rig_anomaly,
     .body = rig_body,
     .poisoned = rig_poisoned,
     .end = rig_end,
@@ -371,7 +405,8 @@ static void rig_run(struct rig *r, struct span in, size_t first, size_t step)
     }
     rig_flush_body(r);
     assert_true(r->pending_count == 0);
-    bool skipping = r->s.state == SMTP_SERVER_SKIP_LINE || r->s.state == SMTP_SERVER_SKIP_CHUNK;
+    bool skipping =
+        r->s.state == SMTP_SERVER_SKIP_LINE || r->s.state == SMTP_SERVER_SKIP_CHUNK || r->s.state == SMTP_SERVER_CHUNK;
     assert_true(!open || r->replies + skipping >= r->commands);
     buf_free(&left);
 }

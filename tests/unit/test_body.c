@@ -14,12 +14,15 @@
 
 void portable_body_init(struct smtp_body *b, enum smtp_bare_newline mode);
 size_t portable_body_scan(struct smtp_body *b, struct span in, struct smtp_body_out *out);
+void portable_body_pass(struct smtp_body *b, struct span in);
 #define SMTP_BODY_PORTABLE
 #define smtp_body_init portable_body_init
 #define smtp_body_scan portable_body_scan
+#define smtp_body_pass portable_body_pass
 #include "common/smtp/body.c" /* NOLINT */
 #undef smtp_body_init
 #undef smtp_body_scan
+#undef smtp_body_pass
 
 static const struct search {
     void (*init)(struct smtp_body *b, enum smtp_bare_newline mode);
@@ -296,6 +299,48 @@ static void test_unchanged_is_one_piece(void **state)
     assert_int_equal(b.state, SMTP_BODY_AT_LINE);
 }
 
+struct pass_row {
+    struct span in;
+    unsigned anomalies;
+};
+#define A100 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define A900 A100 A100 A100 A100 A100 A100 A100 A100 A100
+static const struct pass_row passes[] = {
+    { IN(""), 0 },
+    { IN(".\r\n.\r\n..\r\n"), 0 },
+    { IN("a\nb\r\n"), LF },
+    { IN("a\r\n\n"), LF },
+    { IN("a\rb"), CR },
+    { IN("a\r\r\n"), CR },
+    { IN("a\r"), 0 }, /* the next chunk may begin with its LF */
+    { IN("\r\n\r\n"), 0 },
+    { IN("a\0b"), SMTP_BODY_NUL },
+    { IN("a\r\0"), CR | SMTP_BODY_NUL },
+    { IN("\xc3\xa9"), SMTP_BODY_8BIT },
+    { IN("a\r\n\xff\n"), SMTP_BODY_8BIT | LF },
+    { IN(A900 A100), SMTP_BODY_LONG_LINE },
+    { IN(A900 "\r\n" A900 "\r\n"), 0 },
+};
+
+/* Content that passes: what is odd in it, however it is cut. */
+static void test_pass(void **state)
+{
+    (void)state;
+    static void (*const ways[])(struct smtp_body *, struct span) = { smtp_body_pass, portable_body_pass };
+    for (size_t i = 0; i < ARRAY_LEN(passes) * ARRAY_LEN(ways); i++) {
+        const struct pass_row *row = &passes[i / 2];
+        for (size_t cut = 0; cut <= row->in.n; cut++) {
+            struct smtp_body b;
+            smtp_body_init(&b, SMTP_BARE_REJECT);
+            ways[i % 2](&b, span_head(row->in, cut));
+            ways[i % 2](&b, span_skip(row->in, cut));
+            assert_int_equal(b.anomalies, row->anomalies);
+            assert_int_equal(b.size, row->in.n);
+            assert_false(b.rejected);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_long_line),
         cmocka_unit_test(test_full_output),
         cmocka_unit_test(test_unchanged_is_one_piece),
+        cmocka_unit_test(test_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

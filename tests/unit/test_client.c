@@ -43,6 +43,8 @@ static const char *step_name(const struct smtp_step *step)
         return "GREETING";
     case SMTP_STEP_END:
         return "END";
+    case SMTP_STEP_BDAT:
+    case SMTP_STEP_LAST:
     case SMTP_STEP_EHLO:
     case SMTP_STEP_HELO:
     case SMTP_STEP_STARTTLS:
@@ -134,7 +136,7 @@ static void on_reply(void *owner, const struct smtp_step *step, const struct smt
         if (*m->groups == '!') /* the server speaks first */
             return;
         m->open++;
-        smtp_client_end(&m->c, (struct smtp_tag){ .slot = ++m->serial }, &m->out, 7);
+        smtp_client_end(&m->c, (struct smtp_tag){ .slot = ++m->serial }, 1, &m->out, 7);
     } else if (m->open == 0) {
         add_group(m);
     }
@@ -418,7 +420,7 @@ static void test_reply_begun_before_the_end(void **state)
     mock_init(&m, "DATA/!");
     feed(&m, IN(READY "354 go\r\n\f25"));
     assert_int_equal(m.c.state, SMTP_CLIENT_BODY);
-    smtp_client_end(&m.c, (struct smtp_tag){ .slot = 2 }, &m.out, 7);
+    smtp_client_end(&m.c, (struct smtp_tag){ .slot = 2 }, 1, &m.out, 7);
     feed(&m, IN("0 took it\r\n"));
     assert_true(m.dead);
     check_text(&(struct row){ .name = "begun" }, 0, &m.events, E_READY "|>DATA|<354 DATA|fault unsolicited 250");

@@ -190,6 +190,10 @@ class RawClient:
         self.send(body + b".\r\n")
         return self.reply()
 
+    def chunk(self, octets, last=False):
+        self.send(b"BDAT %d%s\r\n" % (len(octets), b" LAST" if last else b"") + octets)
+        return self
+
     def quit(self):
         self.cmd("QUIT", 221)
         self.eof()

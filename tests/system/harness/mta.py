@@ -1,7 +1,7 @@
 """An upstream that does what a script says, at every stage, and remembers every byte that it was sent.
 
-A script maps a stage (connect, greeting, ehlo, helo, starttls, handshake, mail, rcpt, data, body, end, rset, noop, quit,
-other) to what is done there: bytes are sent as they are; CLOSE, RST, HANG; Split(bytes) sends them one by one; Wait(event); a list does one
+A script maps a stage (connect, greeting, ehlo, helo, starttls, handshake, mail, rcpt, data, bdat, body, chunk, end, rset,
+noop, quit, other; bdat: its octets are still to come; chunk: they are read) to what is done there: bytes are sent as they are; CLOSE, RST, HANG; Split(bytes) sends them one by one; Wait(event); a list does one
 after the other; a callable gets (session, line) and returns any of these; None means the default. each(a, b, ...) gives
 the first session or command that comes by a, the next b, and the last to all that follow."""
 import re
@@ -85,7 +85,9 @@ class Session(threading.Thread):
         self._in = b""
         self._pos = 0
         self.sender, self.rcpts, self.raw = None, [], None
-        self.secured, self.shaking = False, False
+        self.chunked = None  # the octets of BDAT so far
+        self.chunks = []  # where they stand in `wire`
+        self.secured, self.shaking, self.lmtp, self.failed, self.body_done = False, False, False, False, False
         self.resumed = None
 
     def run(self):
@@ -122,6 +124,21 @@ class Session(threading.Thread):
             self.wire += data
         self._in += data
         self.mta.tell()
+
+    def read_octets(self, n):
+        """The next n, as they come; the `body` stage when body_after of the message are here."""
+        begin = len(self.wire) - len(self._in)
+        self.chunks.append([begin, begin + n])
+        while n > 0:
+            if not self._in:
+                self.fill()
+            take, self._in = self._in[:n], self._in[n:]
+            n -= len(take)
+            self.chunked += take
+            if not self.body_done and len(self.chunked) >= self.mta.body_after:
+                self.body_done = True
+                if "body" in self.mta.script:
+                    self.stage("body", b"", None)
 
     def read_line(self):
         while True:
@@ -221,11 +238,15 @@ class Session(threading.Thread):
         if self.last_code() == 220:
             self.handshake()
 
+    def on_lhlo(self, line):
+        self.lmtp = True
+        self.on_ehlo(line)
+
     def on_helo(self, line):
         self.stage("helo", line, b"250 mta.example\r\n")
 
     def on_mail(self, line):
-        self.sender, self.rcpts = line[10:], []
+        self.sender, self.rcpts, self.chunked, self.failed, self.body_done = line[10:], [], None, False, False
         self.stage("mail", line, coded(line[10:], b"250 2.1.0 Ok\r\n"))
 
     def on_rcpt(self, line):
@@ -252,15 +273,45 @@ class Session(threading.Thread):
                 break
             self.raw += line + b"\r\n"
         self.mta.note("dot")
+        self.take(bytes(self.raw), False)
+
+    def take(self, raw, chunked):
+        """The whole message is there; LMTP answers for each recipient."""
         queue = self.mta.next_queue_id()
         m = re.search(rb"c(\d{3})end", self.sender or b"")
         good = b"250 2.0.0 Ok: queued as %s\r\n" % queue.encode()
-        self.pending = {"sender": self.sender, "rcpts": list(self.rcpts), "raw": bytes(self.raw), "queue_id": queue}
-        self.stage("end", b"", b"%s %s no\r\n" % (m.group(1), enhanced(int(m.group(1))).encode()) if m else good)
+        message = {"sender": self.sender, "rcpts": list(self.rcpts), "raw": raw, "queue_id": queue,
+                   "chunked": chunked}
+        answers = list(self.rcpts) if self.lmtp else [None]
+        for i, rcpt in enumerate(answers):
+            self.pending = message if i == len(answers) - 1 else None
+            own = re.match(rb"<?e([245]\d\d)[.@]", rcpt or b"") or m
+            bad = own and b"%s %s no\r\n" % (own.group(1), enhanced(int(own.group(1))).encode())
+            self.stage("end", rcpt or b"", bad or good)
         self.pending = None
         self.mta.note("message")
 
+    def on_bdat(self, line):
+        words = line.split()
+        last = len(words) == 3
+        first = self.chunked is None
+        self.chunked = bytearray() if first else self.chunked
+        self.mta.note("bdat")
+        self.do(self.mta.script.get("bdat"), line)
+        self.read_octets(int(words[1]))
+        if self.failed or not self.rcpts:
+            self.send(b"503 5.5.1 no chunk is wanted\r\n")
+            return
+        if last:
+            self.mta.note("dot")
+            self.take(bytes(self.chunked), True)
+            self.rcpts = []
+            return
+        self.stage("chunk", line, b"250 2.0.0 %d octets\r\n" % int(words[1]))
+        self.failed = self.last_code() // 100 != 2
+
     def on_rset(self, line):
+        self.rcpts = []
         self.stage("rset", line, b"250 2.0.0 Ok\r\n")
 
     def on_noop(self, line):
@@ -370,7 +421,7 @@ def unstuff(raw):
     return b"\r\n".join(line[1:] if line.startswith(b".") else line for line in raw.split(b"\r\n"))
 
 
-VERBS = {b"EHLO", b"HELO", b"MAIL", b"RCPT", b"DATA", b"RSET", b"NOOP", b"QUIT", b"ETRN",
+VERBS = {b"EHLO", b"HELO", b"LHLO", b"MAIL", b"RCPT", b"DATA", b"BDAT", b"RSET", b"NOOP", b"QUIT", b"ETRN",
          b"STARTTLS"}
 
 
@@ -397,7 +448,10 @@ def lenient_reading(wire, accepted_data):
 
 def assert_one_reading(session):
     """Nobody can read the bytes that went upstream in another way than the strict reader did."""
-    wire = bytes(session.wire)
+    wire = bytearray(session.wire)
+    for begin, end in reversed(session.chunks):  # counted octets: nobody looks for lines in them
+        del wire[begin:end]
+    wire = bytes(wire)
     stray = re.search(rb"(?<!\r)\n|\r(?!\n)", wire[:-1] if wire.endswith(b"\r") else wire)
     assert not stray, f"CR or LF alone at {stray.start()}: {wire[max(0, stray.start() - 40):stray.start() + 40]!r}"
     for command in session.commands:
@@ -406,6 +460,6 @@ def assert_one_reading(session):
         return
     commands, bodies = lenient_reading(wire[:wire.rfind(b"\r\n") + 2], session.data_taken)
     assert commands == session.commands, f"a lenient reader sees {commands}, a strict one {session.commands}"
-    strict = [m["raw"] for m in session.messages]
+    strict = [m["raw"] for m in session.messages if not m.get("chunked")]
     assert bodies[:len(strict)] == strict, f"a lenient reader sees the bodies {bodies}, a strict one {strict}"
     assert len(bodies) - len(strict) in (0, 1)  # one more: its reply was never sent

@@ -1,0 +1,61 @@
+/* LMTP on either leg (RFC 2033): one reply at the end of data for each accepted recipient, in order (protocol.md LM).
+ *
+ * A SMTP client before a LMTP upstream has one recipient a message (LM3: offered as LIMITS RCPTMAX=1), so that one
+ * reply says all; a LMTP client before a SMTP upstream gets the one reply for each of its recipients (LM2). */
+#include "proxy/relay/relay_impl.h"
+
+const char *relay_protocol(enum smtp_verb verb, bool secured)
+{
+    if (verb == SMTP_VERB_HELO)
+        return "SMTP";
+    if (verb == SMTP_VERB_LHLO)
+        return secured ? "LMTPS" : "LMTP";
+    return secured ? "ESMTPS" : "ESMTP";
+}
+
+static bool is_lmtp(const struct session *s)
+{
+    return s->set->server.protocol == PROTOCOL_LMTP || s->set->upstream.protocol == PROTOCOL_LMTP;
+}
+
+unsigned relay_end_replies(const struct session *s)
+{
+    return s->set->upstream.protocol == PROTOCOL_LMTP && s->txn != NULL ? txn_rcpt_accepted(s->txn) : 1;
+}
+
+/* False: no recipient waits for its reply. */
+static bool note_final(struct session *s, const struct smtp_reply *reply, enum txn_by by)
+{
+    unsigned count = txn_rcpt_count(s->txn);
+    while (s->next_final < count && !txn_rcpt_was_accepted(s->txn, s->next_final))
+        s->next_final++;
+    if (s->next_final >= count)
+        return false;
+    txn_rcpt_final(s->txn, s->next_final++, reply, by);
+    s->took |= smtp_reply_is(reply, 2);
+    return true;
+}
+
+bool relay_final(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply)
+{
+    bool last = step->replies == 0;
+    if (s->set->upstream.protocol == PROTOCOL_LMTP) {
+        (void)note_final(s, reply, BY_UPSTREAM);
+    } else if (is_lmtp(s)) {
+        while (note_final(s, reply, BY_UPSTREAM))
+            ;
+    }
+    if (last)
+        smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
+    else
+        smtp_server_reply_one(&s->client.smtp, step->tag.slot, reply);
+    return last;
+}
+
+void relay_finals_lost(struct session *s, const struct smtp_reply *reply)
+{
+    while (is_lmtp(s) && note_final(s, reply, BY_SMTPTAP))
+        ;
+    smtp_server_reply(&s->client.smtp, s->end_slot, reply);
+    relay_finish(s, s->took ? STATUS_ACCEPTED : STATUS_INDETERMINATE, STAGE_END, BY_SMTPTAP, reply);
+}
