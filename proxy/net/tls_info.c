@@ -98,7 +98,8 @@ static void print_name(const X509_NAME *name, char *out, size_t size)
         return;
     if (X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) >= 0) {
         long n = BIO_get_mem_data(bio, &text);
-        copy_text(out, size, text, (size_t)n);
+        if (n > 0) /* a subject may be empty */
+            copy_text(out, size, text, (size_t)n);
     }
     BIO_free(bio);
     ERR_clear_error();
