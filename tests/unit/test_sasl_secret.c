@@ -75,6 +75,9 @@ static void checked(void **state)
         { SECRET_SCRAM, "pencil", true },
         { SECRET_SCRAM, "Pencil", false },
         { SECRET_SCRAM, "", false },
+        { "{SCRAM-SHA-256}1,c2FsdA==,ZLuasIkXZj0o2fqXcPLYzzpuBYpt3tJtvx/2hUNTwXo=,F4IbwS68ORUj5EQrkiAz/"
+          "2EVcQ4SbxB346aV8BbbDbk=",
+          "", false }, /* of the empty password */
         { SECRET_DOVEADM, "pencil", true },
         { SECRET_DOVEADM, "pencils", false },
         { "pencil", "pencil", false },

@@ -171,6 +171,8 @@ static void cram(void **state)
         CRAM_CASE(SECRET_PLAIN, "user " CRAM_UPPER, SASL_OK, "user", NULL),
         CRAM_CASE(SECRET_SCRAM, "user " CRAM_GOOD, SASL_FAIL, "user", NULL),
         CRAM_CASE(SECRET_CRYPT, "user " CRAM_GOOD, SASL_FAIL, "user", NULL),
+        /* what stands in for a password that can't be had */
+        CRAM_CASE(SECRET_SCRAM, "user bf05558f46d0a36887d77ec37b17429a", SASL_FAIL, "user", NULL),
         CRAM_CASE("", "user " CRAM_GOOD, SASL_FAIL, "user", NULL),
         CRAM_CASE(SECRET_PLAIN, "other " CRAM_GOOD, SASL_FAIL, "other", NULL),
         CRAM_CASE(SECRET_PLAIN, "user b913a602c7eda7a495b4e6e7334d3890", SASL_FAIL, "user", NULL),
@@ -226,6 +228,9 @@ static void scram(void **state)
         SCRAM_CASE("n,," FIRST, "c=eSws,r=" NONCES "," PROOF, "", SASL_FAIL, "user", NULL, 0),
         SCRAM_CASE("n,," FIRST, "c=biws,r=" NONCES "x," PROOF, "", SASL_FAIL, "user", NULL, 0),
         SCRAM_CASE("n,," FIRST, "c=biws,r=AAECAwQFBgcICQoLDA0ODxAR," PROOF, "", SASL_FAIL, "user", NULL, 0),
+        /* the right proof of a message that leaves our part of the nonce out */
+        SCRAM_CASE("n,," FIRST, "c=biws,r=AAECAwQFBgcICQoLDA0ODxAR,p=Pq9QZQzGQai4PywOdsEBXXJcZXGhuEwi2y3VK+c8FJE=", "",
+                   SASL_FAIL, "user", NULL, 0),
         SCRAM_CASE("n,," FIRST, "c=biws,r=" NONCES ",p=AAAAAAVl56vKl8CpuHLOJte/+Fhr7sxmv6QTQFRIbcs=", "", SASL_FAIL,
                    "user", NULL, 0),
         { SASL_SCRAM_SHA_256,
