@@ -5,7 +5,8 @@ set -eu
 build='gcc make pkg-config libc6-dev libev-dev libssl-dev libjson-c-dev libc-ares-dev libcrypt-dev'
 test="$build clang libclang-rt-14-dev clang-format clang-tidy cppcheck libcmocka-dev
   python3 python3-pytest python3-pytest-xdist python3-pytest-timeout
-  postfix swaks curl msmtp openssl procps testssl.sh"
+  postfix swaks curl msmtp openssl procps testssl.sh
+  dovecot-core libnet-ssleay-perl libauthen-sasl-perl"
 bench="$build python3 postfix haproxy nginx libnginx-mod-mail procps valgrind"
 
 case ${1:-} in

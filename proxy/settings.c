@@ -23,6 +23,7 @@ static void free_settings(struct settings *s)
 {
     settings_close_tls(s);
     settings_close_users(s);
+    settings_close_auth(s);
     conf_clear(&settings_table, s);
     free(s->file);
     free(s);

@@ -11,6 +11,7 @@
 #include "common/smtp/caps.h"
 #include "common/smtp/command.h"
 #include "common/smtp/header.h"
+#include "common/smtp/reply.h"
 #include "common/smtp/sasl.h"
 
 struct userfile;
@@ -76,6 +77,8 @@ struct auth_settings {
     char *socket_text; /* as written; NULL: not set */
     bool require_tls;
     char *required_message;
+    char *required_wire; /* the reply that has it; in listeners only; owned */
+    struct smtp_reply required;
 };
 
 struct limits_settings {

@@ -58,12 +58,31 @@ const struct conf_text settings_auth_socket = { "a unix socket", add_socket, pri
 
 static bool relays(const struct auth_settings *a) { return a->mode != AUTH_OFF && a->backend == AUTH_BACKEND_UPSTREAM; }
 
+static void make_required(struct auth_settings *a)
+{
+    struct buf wire;
+    if (a->required_message == NULL)
+        return;
+    buf_init(&wire, NULL);
+    buf_printf(&wire, "530 5.7.0 %s\r\n", a->required_message);
+    a->required_wire = conf_dup(buf_span(&wire));
+    a->required = smtp_reply_read(span_str(a->required_wire));
+    buf_free(&wire);
+}
+
+void settings_close_auth(struct settings *s)
+{
+    for (size_t i = 0; i < s->listeners; i++)
+        free(s->listener[i].auth.required_wire);
+}
+
 void settings_complete_auth(struct settings *s)
 {
     s->base.upstream.credentials = relays(&s->base.auth);
     for (size_t i = 0; i < s->listeners; i++) {
         struct listener_settings *l = &s->listener[i];
         l->upstream.credentials = relays(&l->auth);
+        make_required(&l->auth);
     }
 }
 

@@ -87,8 +87,8 @@ static const struct conf_word RECEIVED_WORDS[] = {
     { "auto", RECEIVED_AUTO, false }, { "on", RECEIVED_ON, false }, { "off", RECEIVED_OFF, false }, { NULL, 0, false }
 };
 static const struct conf_word AUTH_MODE_WORDS[] = { { "off", AUTH_OFF, false },
-                                                    { "optional", AUTH_OPTIONAL, true },
-                                                    { "required", AUTH_REQUIRED, true },
+                                                    { "optional", AUTH_OPTIONAL, false },
+                                                    { "required", AUTH_REQUIRED, false },
                                                     { NULL, 0, false } };
 static const struct conf_word AUTH_BACKEND_WORDS[] = { { "upstream", AUTH_BACKEND_UPSTREAM, false },
                                                        { "file", AUTH_BACKEND_FILE, true },

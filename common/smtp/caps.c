@@ -364,12 +364,12 @@ void smtp_caps_print(const struct smtp_caps *offer, smtp_cap_set hidden, void (*
 }
 
 /* rules->forbidden doesn't say why, so the reason names what it can be. */
-static const char *why_forbidden(enum smtp_cap cap)
+static const char *why_forbidden(enum smtp_cap cap, const struct smtp_offer_rules *rules)
 {
     if (cap == SMTP_CAP_STARTTLS)
         return "no certificate, already in TLS, or disabled";
     if (cap == SMTP_CAP_AUTH)
-        return "off, needs TLS, or already done";
+        return rules->why_no_auth != NULL ? rules->why_no_auth : "disabled";
     if (cap == SMTP_CAP_REQUIRETLS)
         return "needs TLS on both sides, or disabled";
     if (cap == SMTP_CAP_XCLIENT || cap == SMTP_CAP_XFORWARD)
@@ -382,7 +382,7 @@ static const char *why_withheld(enum smtp_cap cap, const struct smtp_caps *offer
     if (cap == SMTP_CAP_COUNT)
         return "unknown";
     if (rules->forbidden & bit_of(cap))
-        return why_forbidden(cap);
+        return why_forbidden(cap, rules);
     if (offer->set & rules->hidden & bit_of(cap))
         return "hidden";
     if (cap == SMTP_CAP_BINARYMIME)

@@ -59,6 +59,7 @@ struct smtp_offer_rules {
     uint32_t max_recipients;   /* 0 none */
     uint32_t size_reserve;     /* octets that we add to a message (Received): taken off the upstream's SIZE */
     const char *auth;          /* mechanisms to offer, as in smtp_caps.auth, or NULL */
+    const char *why_no_auth;   /* why it is forbidden, static; NULL: it is not, or for another reason */
 };
 
 /* offer->set is what is honoured ("offered" in T3, A3, B1, M3: before hiding). H8's column 2. A sink, which has no

@@ -12,12 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/smtp/secret.h"
+
 static const enum smtp_verb step_verb[] = {
-    [SMTP_STEP_GREETING] = SMTP_VERB_UNKNOWN,  [SMTP_STEP_EHLO] = SMTP_VERB_EHLO, [SMTP_STEP_HELO] = SMTP_VERB_HELO,
-    [SMTP_STEP_STARTTLS] = SMTP_VERB_STARTTLS, [SMTP_STEP_MAIL] = SMTP_VERB_MAIL, [SMTP_STEP_RCPT] = SMTP_VERB_RCPT,
-    [SMTP_STEP_DATA] = SMTP_VERB_DATA,         [SMTP_STEP_END] = SMTP_VERB_DATA,  [SMTP_STEP_RSET] = SMTP_VERB_RSET,
-    [SMTP_STEP_PASS] = SMTP_VERB_UNKNOWN,      [SMTP_STEP_QUIT] = SMTP_VERB_QUIT, [SMTP_STEP_BDAT] = SMTP_VERB_BDAT,
-    [SMTP_STEP_LAST] = SMTP_VERB_BDAT,
+    [SMTP_STEP_GREETING] = SMTP_VERB_UNKNOWN,  [SMTP_STEP_EHLO] = SMTP_VERB_EHLO,    [SMTP_STEP_HELO] = SMTP_VERB_HELO,
+    [SMTP_STEP_STARTTLS] = SMTP_VERB_STARTTLS, [SMTP_STEP_MAIL] = SMTP_VERB_MAIL,    [SMTP_STEP_RCPT] = SMTP_VERB_RCPT,
+    [SMTP_STEP_DATA] = SMTP_VERB_DATA,         [SMTP_STEP_END] = SMTP_VERB_DATA,     [SMTP_STEP_BDAT] = SMTP_VERB_BDAT,
+    [SMTP_STEP_LAST] = SMTP_VERB_BDAT,         [SMTP_STEP_RSET] = SMTP_VERB_RSET,    [SMTP_STEP_AUTH] = SMTP_VERB_AUTH,
+    [SMTP_STEP_RESPONSE] = SMTP_VERB_UNKNOWN,  [SMTP_STEP_PASS] = SMTP_VERB_UNKNOWN, [SMTP_STEP_QUIT] = SMTP_VERB_QUIT,
 };
 
 struct smtp_step *smtp_step_new(enum smtp_step_kind kind, struct smtp_tag tag, struct span text)
@@ -38,6 +40,22 @@ static struct smtp_step *first_step(const struct smtp_client *c)
     return first ? LIST_ENTRY(first, struct smtp_step, node) : NULL;
 }
 
+/* What is secret of its text: in AUTH, what stands behind the mechanism. */
+static struct span response_of(const struct smtp_step *step)
+{
+    struct span text = span_of(step->text, step->len);
+    for (unsigned words = step->kind == SMTP_STEP_AUTH ? 2 : 0; words > 0; words--) {
+        const char *blank = text.n > 0 ? memchr(text.p, ' ', text.n) : NULL;
+        text = blank != NULL ? span_skip(text, (size_t)(blank - text.p) + 1) : SPAN_NONE;
+    }
+    return text;
+}
+
+bool smtp_step_must_hide(const struct smtp_step *step, const struct smtp_reply *reply)
+{
+    return smtp_step_is_secret(step) && (reply->code == 334 || smtp_reply_echoes(reply, response_of(step)));
+}
+
 void smtp_client_init(struct smtp_client *c, const char *hostname, const struct smtp_client_ops *ops, void *owner,
                       struct buf_pool *pool, usec_t now)
 {
@@ -51,13 +69,36 @@ void smtp_client_init(struct smtp_client *c, const char *hostname, const struct 
     list_append(&c->steps, &greeting->node);
 }
 
+void smtp_step_free(struct smtp_step *step)
+{
+    if (smtp_step_is_secret(step))
+        explicit_bzero(step->text, step->len);
+    free(step);
+}
+
 void smtp_steps_free(struct list *steps)
 {
     struct list *first;
     while ((first = list_first(steps)) != NULL) {
         list_remove(first);
-        free(LIST_ENTRY(first, struct smtp_step, node));
+        smtp_step_free(LIST_ENTRY(first, struct smtp_step, node));
     }
+}
+
+struct span smtp_step_shown(const struct smtp_step *step, char out[SMTP_STEP_SHOWN])
+{
+    struct span line = span_of(step->text, step->len);
+    if (!smtp_step_is_secret(step))
+        return line;
+    if (step->kind == SMTP_STEP_RESPONSE || line.n < 5)
+        return SPAN_LIT("*");
+    const char *blank = memchr(line.p + 5, ' ', line.n - 5);
+    size_t n = blank != NULL ? (size_t)(blank - line.p) : line.n;
+    if (n + 2 > SMTP_STEP_SHOWN)
+        return SPAN_LIT("AUTH *");
+    memcpy(out, line.p, n);
+    memcpy(out + n, " *", 2);
+    return span_of(out, blank != NULL ? n + 2 : n);
 }
 
 void smtp_client_free(struct smtp_client *c)
@@ -71,6 +112,8 @@ static void step_send(struct smtp_client *c, struct smtp_step *step, struct buf 
     step->sent = true;
     step->since = now;
     c->open++;
+    if (step->kind == SMTP_STEP_RESPONSE)
+        c->state = SMTP_CLIENT_READY;
     buf_append(out, step->text, step->len);
     buf_append(out, "\r\n", 2);
     c->ops->command(c->owner, step);
@@ -81,10 +124,21 @@ static bool is_handshake(enum smtp_step_kind kind)
     return kind == SMTP_STEP_EHLO || kind == SMTP_STEP_HELO || kind == SMTP_STEP_STARTTLS;
 }
 
+/* An exchange is under way: its 334 must find nothing said behind it. */
+static bool in_exchange(const struct smtp_client *c)
+{
+    const struct smtp_step *first = smtp_client_waiting(c);
+    return first != NULL && smtp_step_is_secret(first);
+}
+
 /* Whether a step may be written now: the handshake first, then in groups where the server can take them. */
 static bool may_send(const struct smtp_client *c, const struct smtp_step *step)
 {
     bool handshake = is_handshake(step->kind);
+    if (step->kind == SMTP_STEP_RESPONSE)
+        return c->state == SMTP_CLIENT_AUTH && c->open == 0;
+    if (UNLIKELY(step->kind == SMTP_STEP_AUTH || in_exchange(c)))
+        return c->state == SMTP_CLIENT_READY && c->open == 0;
     if (c->state != SMTP_CLIENT_READY && !handshake)
         return false;
     return c->open == 0 || (c->pipelining && !handshake);
@@ -104,7 +158,10 @@ static void push(struct smtp_client *c, struct buf *out, usec_t now)
 
 void smtp_client_add(struct smtp_client *c, struct smtp_step *step, struct buf *out, usec_t now)
 {
-    list_append(&c->steps, &step->node);
+    if (step->kind == SMTP_STEP_RESPONSE)
+        list_insert_before(c->steps.next, &step->node);
+    else
+        list_append(&c->steps, &step->node);
     if (!c->unread)
         push(c, out, now);
 }
@@ -170,7 +227,7 @@ void smtp_client_take_steps(struct smtp_client *c, struct list *steps)
         list_remove(&step->node);
         step->sent = false;
         if (step->kind == SMTP_STEP_GREETING || is_handshake(step->kind))
-            free(step);
+            smtp_step_free(step);
         else
             list_append(steps, &step->node);
     }
@@ -209,6 +266,8 @@ static bool class_fits(enum smtp_step_kind kind, const struct smtp_reply *reply)
         return true;
     if (kind == SMTP_STEP_STARTTLS)
         return reply->code == 220;
+    if (kind == SMTP_STEP_AUTH || kind == SMTP_STEP_RESPONSE)
+        return reply->code == 235 || reply->code == 334;
     return kind == SMTP_STEP_DATA ? reply->code == 354 : class == 2;
 }
 
@@ -298,6 +357,8 @@ static bool advance(struct smtp_client *c, enum smtp_step_kind kind, const struc
         return starttls_answered(c, reply);
     } else if (kind == SMTP_STEP_DATA && code == 354) {
         c->state = SMTP_CLIENT_BODY;
+    } else if ((kind == SMTP_STEP_AUTH || kind == SMTP_STEP_RESPONSE) && code == 334) {
+        c->state = SMTP_CLIENT_AUTH;
     }
     return true;
 }
@@ -333,7 +394,7 @@ static void take_reply(struct smtp_client *c, const struct smtp_reply *reply)
     c->open--;
     if (advance(c, step->kind, reply))
         c->ops->reply(c->owner, step, reply);
-    free(step);
+    smtp_step_free(step);
 }
 
 /* All input was read. */

@@ -2,10 +2,11 @@
  *
  *   GREETING --220--> EHLO --2xx--> READY --354--> BODY --end--> READY --BDAT--> CHUNK --its last octet--> READY
  *                       +--500/502/504--> HELO --2xx--> READY      any fault --> DEAD
+ *                                                READY --334 to AUTH--> AUTH --response--> READY
  *
  * Steps go out at once where the server offers PIPELINING, else one by one; DATA, BDAT, the end of data and QUIT are
- * never given while others are open. A step's text is kept until its reply came, so that it can be said again to
- * another server. No I/O, no clock. */
+ * never given while others are open, nor is AUTH: behind a 334 only a response may be said. A step's text is kept until
+ * its reply came, so that it can be said again to another server. No I/O, no clock. */
 #ifndef COMMON_SMTP_CLIENT_H
 #define COMMON_SMTP_CLIENT_H
 
@@ -25,6 +26,8 @@ enum smtp_step_kind {
     SMTP_STEP_BDAT, /* a chunk */
     SMTP_STEP_LAST, /* the last one */
     SMTP_STEP_RSET,
+    SMTP_STEP_AUTH,     /* its text is secret, as is that of a response */
+    SMTP_STEP_RESPONSE, /* to a 334, or "*"; without one it is never said */
     SMTP_STEP_PASS,
     SMTP_STEP_QUIT
 };
@@ -55,6 +58,7 @@ enum smtp_client_state {
     SMTP_CLIENT_STARTTLS,
     SMTP_CLIENT_HANDSHAKE, /* 220 to STARTTLS: nothing may be read or written until smtp_client_secured() */
     SMTP_CLIENT_READY,
+    SMTP_CLIENT_AUTH, /* 334 was said */
     SMTP_CLIENT_BODY,
     SMTP_CLIENT_CHUNK, /* the octets of a BDAT are due */
     SMTP_CLIENT_DEAD
@@ -78,8 +82,8 @@ struct smtp_client_ops {
     void (*command)(void *owner, const struct smtp_step *step);
     /* For the log: a reply was read; what it means comes next. step: NULL where nobody asked. */
     void (*said)(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
-    /* The reply of a step; 2xx to EHLO or HELO means ready. The step is freed afterwards, but where step->replies says
-     * that there are more to come. */
+    /* The reply of a step; 2xx to EHLO or HELO means ready; to AUTH and its responses it is 235, 334, 4xx or 5xx. The
+     * step is freed afterwards, but where step->replies says that there are more to come. */
     void (*reply)(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
     /* A reply in the body or a chunk, before its end (D5). */
     void (*early)(void *owner, const struct smtp_reply *reply);
@@ -110,11 +114,23 @@ void smtp_client_init(struct smtp_client *c, const char *hostname, const struct 
 void smtp_client_free(struct smtp_client *c);
 /* A step on the heap, for smtp_client_add(); text: without line end. */
 struct smtp_step *smtp_step_new(enum smtp_step_kind kind, struct smtp_tag tag, struct span text) MUST_CHECK;
+/* Frees it; what may be a secret is wiped. */
+void smtp_step_free(struct smtp_step *step);
 void smtp_steps_free(struct list *steps);
+static inline bool smtp_step_is_secret(const struct smtp_step *step)
+{
+    return step->kind == SMTP_STEP_AUTH || step->kind == SMTP_STEP_RESPONSE;
+}
+/* What the log may see of its line: "AUTH PLAIN *", "*" for responses. */
+enum { SMTP_STEP_SHOWN = 64 };
+struct span smtp_step_shown(const struct smtp_step *step, char out[SMTP_STEP_SHOWN]);
+/* The log must not have the text of its reply: a challenge, or one that repeats what was sent. */
+bool smtp_step_must_hide(const struct smtp_step *step, const struct smtp_reply *reply);
 /* The TLS handshake has succeeded: EHLO is said again (T8's counterpart). Not for implicit TLS, where it comes first.
  */
 void smtp_client_secured(struct smtp_client *c, struct buf *out, usec_t now);
-/* Adds a step and takes it over; its bytes go to out at once or when its turn comes. */
+/* Adds a step and takes it over; its bytes go to out at once or when its turn comes. A response goes before the others.
+ */
 void smtp_client_add(struct smtp_client *c, struct smtp_step *step, struct buf *out, usec_t now);
 /* The end of data: writes the dot. Only in the body. replies: how many it will have. */
 void smtp_client_end(struct smtp_client *c, struct smtp_tag tag, unsigned replies, struct buf *out, usec_t now);

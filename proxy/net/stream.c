@@ -182,8 +182,7 @@ void stream_sip(struct stream *s, size_t (*wanted)(void *owner, struct span in))
 
 void stream_start_tls(struct stream *s, struct ssl_st *ssl)
 {
-    if (!buf_empty(&s->in))
-        buf_consume(&s->in, buf_len(&s->in));
+    buf_consume_secret(&s->in, buf_len(&s->in));
     stream_tls_attach(s, ssl);
     s->handshaking = true;
     s->waiting = s->connecting;
@@ -195,10 +194,10 @@ void stream_start_tls(struct stream *s, struct ssl_st *ssl)
 void stream_discard_input(struct stream *s)
 {
     char waste[4096];
-    if (!buf_empty(&s->in))
-        buf_consume(&s->in, buf_len(&s->in));
+    buf_consume_secret(&s->in, buf_len(&s->in));
     for (int i = 0; i < 64 && s->fd >= 0 && recv(s->fd, waste, sizeof(waste), 0) > 0; i++)
         ;
+    explicit_bzero(waste, sizeof(waste));
 }
 
 void stream_wrote(struct stream *s)
@@ -261,7 +260,11 @@ static void write_out(struct stream *s)
     size_t unsent = stream_unsent(s);
     ssize_t n = s->ssl ? stream_tls_write(s, from, unsent) : send(s->fd, from, unsent, MSG_NOSIGNAL);
     if (n > 0) {
-        buf_consume(&s->out, (size_t)n);
+        if (UNLIKELY(s->secret))
+            buf_consume_secret(&s->out, (size_t)n);
+        else
+            buf_consume(&s->out, (size_t)n);
+        s->secret = s->secret && !buf_empty(&s->out);
         sent(s, (size_t)n);
     } else if (n < 0 && errno != EAGAIN && errno != EINTR && !(s->connecting && errno == ENOTCONN)) {
         s->error = errno;
@@ -316,6 +319,9 @@ void stream_close(struct stream *s)
         stream_tls_free(s);
     close(s->fd);
     s->fd = -1;
+    buf_consume_secret(&s->in, buf_len(&s->in));
+    if (s->secret)
+        buf_consume_secret(&s->out, buf_len(&s->out));
     buf_free(&s->in);
     buf_free(&s->out);
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "common/smtp/secret.h"
 #include "proxy/net/tls.h"
 #include "proxy/worker.h"
 
@@ -191,8 +192,7 @@ static void leave(struct client *c, enum close_reason reason)
         finish(c);
         return;
     }
-    if (!buf_empty(&c->stream.in))
-        buf_consume(&c->stream.in, buf_len(&c->stream.in));
+    buf_consume_secret(&c->stream.in, buf_len(&c->stream.in));
     if (stream_unsent(&c->stream) == 0)
         stream_shutdown(&c->stream);
     stream_read(&c->stream, true);
@@ -249,13 +249,26 @@ void client_log_command(struct client *c, unsigned txn, const char *verb_name, s
     trace_command(c->trace, SIDE_CLIENT, txn, verb_name, line);
 }
 
-void client_send_reply(struct client *c, unsigned txn, const struct smtp_reply *reply, usec_t since)
+static void send_reply(struct client *c, unsigned txn, const struct smtp_reply *reply, const struct smtp_reply *shown,
+                       usec_t since)
 {
     if (c->phase >= CLIENT_LINGER)
         return; /* nobody is there to take it */
     buf_append_span(stream_out(&c->stream), reply->wire);
     stream_wrote(&c->stream);
-    trace_reply(c->trace, SIDE_CLIENT, txn, reply, since > 0 ? c->loop->mono - since : 0);
+    trace_reply(c->trace, SIDE_CLIENT, txn, shown, since > 0 ? c->loop->mono - since : 0);
+}
+
+void client_send_reply(struct client *c, unsigned txn, const struct smtp_reply *reply, usec_t since)
+{
+    send_reply(c, txn, reply, reply, since);
+}
+
+void client_send_hidden(struct client *c, unsigned txn, const struct smtp_reply *reply, usec_t since)
+{
+    char text[SMTP_HIDDEN_LEN];
+    struct smtp_reply shown = smtp_reply_hidden(reply, text);
+    send_reply(c, txn, reply, &shown, since);
 }
 
 /* A peer that has sent FIN may have closed wholly: then our bytes bring a RST, or are never acknowledged. */
@@ -339,7 +352,9 @@ static enum smtp_server_want work(struct client *c, bool *held)
         size_t used = smtp_server_step(&c->smtp, buf_span(&c->stream.in), c->loop->mono, &want);
         if (c->phase != CLIENT_OPEN)
             break;
-        if (used > 0)
+        if (UNLIKELY(c->smtp.secret))
+            buf_consume_secret(&c->stream.in, used);
+        else if (used > 0)
             buf_consume(&c->stream.in, used);
         if (begin_starttls(c))
             break;
@@ -412,8 +427,7 @@ static void early_talk(struct client *c)
 static void throw_away(struct client *c)
 {
     c->drained += buf_len(&c->stream.in);
-    if (!buf_empty(&c->stream.in))
-        buf_consume(&c->stream.in, buf_len(&c->stream.in));
+    buf_consume_secret(&c->stream.in, buf_len(&c->stream.in));
     if (c->stream.eof || c->drained > LINGER_BYTES)
         finish(c);
 }

@@ -85,6 +85,8 @@ void client_end(struct client *c, enum close_reason reason);
 /* For smtp_server_ops.command and .sent: the records, and the bytes. */
 void client_log_command(struct client *c, unsigned txn, const char *verb_name, struct span line);
 void client_send_reply(struct client *c, unsigned txn, const struct smtp_reply *reply, usec_t since);
+/* The same where the record may not have the reply's text. */
+void client_send_hidden(struct client *c, unsigned txn, const struct smtp_reply *reply, usec_t since);
 /* Whether the client can still take a reply that is given now; writes what waits first. */
 bool client_is_there(struct client *c);
 /* Closes without a word (the worker stops). */

@@ -126,7 +126,8 @@ static const char *stage_of(const struct dial *d, enum record_error err)
 static bool go_on_in_clear(struct dial *d, const struct upstream *u, const struct upstream_loss *loss)
 {
     bool by_tls = loss->err == ERR_TLS_HANDSHAKE || (loss->err == ERR_UPSTREAM_LOST && u->asked_tls);
-    if (d->set->tls != UPSTREAM_TLS_OPPORTUNISTIC || d->in_clear || !by_tls)
+    enum upstream_tls mode = upstream_tls_with(d->set, &server_now(d)->at, &u->peer.remote);
+    if (mode != UPSTREAM_TLS_OPPORTUNISTIC || d->in_clear || !by_tls)
         return false;
     trace_error(d->trace, SIDE_UPSTREAM, 0, loss->err, "starttls", server_now(d)->text, loss->why);
     d->clear = true;

@@ -14,6 +14,12 @@ struct smtp_server_config engine_config(const struct settings *settings, const s
         .max_message_size = ls->server.max_message_size,
         .require_tls = ls->server.require_tls,
         .lmtp = ls->server.protocol == PROTOCOL_LMTP,
+        .auth = ls->auth.mode != AUTH_OFF,
+        .auth_required = ls->auth.mode == AUTH_REQUIRED,
+        .auth_require_tls = ls->auth.require_tls,
+        .need_auth = ls->auth.required_wire != NULL ? &ls->auth.required : NULL,
+        .max_unauthenticated_commands = ls->limits.max_unauthenticated_commands,
+        .max_auth_failures = ls->limits.max_auth_failures,
         .headers = &settings->log.headers,
     };
 }

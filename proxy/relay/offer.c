@@ -1,6 +1,7 @@
 /* An MTA says the same EHLO to everybody, so a handful of cached offers serves all sessions. */
 #include "proxy/relay/offer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/buf.h"
@@ -9,7 +10,7 @@ smtp_cap_set offer_built_in(void)
 {
     return SMTP_CAP_BIT(PIPELINING) | SMTP_CAP_BIT(SIZE) | SMTP_CAP_BIT(8BITMIME) | SMTP_CAP_BIT(SMTPUTF8) |
            SMTP_CAP_BIT(DSN) | SMTP_CAP_BIT(ETRN) | SMTP_CAP_BIT(CHUNKING) | SMTP_CAP_BIT(BINARYMIME) |
-           SMTP_CAP_BIT(LIMITS) | SMTP_CAP_BIT(STARTTLS) | SMTP_CAP_BIT(ENHANCEDSTATUSCODES);
+           SMTP_CAP_BIT(LIMITS) | SMTP_CAP_BIT(STARTTLS) | SMTP_CAP_BIT(AUTH) | SMTP_CAP_BIT(ENHANCEDSTATUSCODES);
 }
 
 struct offer *offer_ref(struct offer *o)
@@ -25,8 +26,8 @@ void offer_unref(struct offer **op)
     if (o == NULL || --o->refs > 0)
         return;
     free((void *)(uintptr_t)o->key.p);
-    free(o->view[0].lines);
-    free(o->view[1].lines);
+    for (int i = 0; i < 4; i++)
+        free(o->view[i / 2][i % 2].lines);
     free(o);
 }
 
@@ -57,11 +58,43 @@ static smtp_cap_set disabled_caps(const struct server_settings *server)
     return set;
 }
 
-static void set_rules(struct smtp_offer_rules *rules, const struct listener_settings *ls, bool secured)
+/* Why there is no AUTH line, or NULL. */
+static const char *why_no_auth(const struct listener_settings *ls, bool secured, bool logged_in)
+{
+    if (ls->auth.mode == AUTH_OFF)
+        return "auth.mode is off";
+    if (logged_in)
+        return "already done";
+    return !secured && (ls->auth.require_tls || ls->server.require_tls) ? "needs TLS" : NULL;
+}
+
+/* The mechanisms of a set as words. */
+static void print_mechanisms(char out[256], sasl_set set)
+{
+    size_t at = 0;
+    out[0] = '\0';
+    for (unsigned m = 0; m < SASL_COUNT; m++) {
+        if (set >> m & 1)
+            at += (size_t)snprintf(out + at, 256 - at, "%s%s", at > 0 ? " " : "", sasl_name((enum sasl_mechanism)m));
+    }
+}
+
+static void set_mechanisms(struct offer_view *view, const struct listener_settings *ls, const struct offer *o)
+{
+    char wanted[256];
+    print_mechanisms(wanted, ls->auth.mechanisms);
+    smtp_caps_relayed_auth(view->auth, wanted, &o->upstream);
+    view->rules.auth = view->auth;
+}
+
+static void set_rules(struct smtp_offer_rules *rules, const struct listener_settings *ls, bool secured, bool logged_in)
 {
     bool starttls = ls->server.tls == SERVER_TLS_STARTTLS && !secured;
+    const char *no_auth = why_no_auth(ls, secured, logged_in);
     *rules = (struct smtp_offer_rules){
-        .forbidden = ~offer_built_in() | disabled_caps(&ls->server) | (starttls ? 0 : SMTP_CAP_BIT(STARTTLS)),
+        .forbidden = ~offer_built_in() | disabled_caps(&ls->server) | (starttls ? 0 : SMTP_CAP_BIT(STARTTLS)) |
+                     (no_auth == NULL ? 0 : SMTP_CAP_BIT(AUTH)),
+        .why_no_auth = no_auth,
         .hidden = ls->server.hide_extensions,
         .max_message_size = ls->server.max_message_size,
         .max_recipients = ls->limits.max_recipients,
@@ -114,9 +147,11 @@ static struct offer *offer_new(const struct listener_settings *ls, const struct 
         if (i > 0)
             smtp_caps_parse_line(&o->upstream, line);
     }
-    for (int secured = 0; secured <= 1; secured++) {
-        struct offer_view *view = &o->view[secured];
-        set_rules(&view->rules, ls, secured);
+    for (int i = 0; i < 4; i++) {
+        bool secured = i / 2, logged_in = i % 2;
+        struct offer_view *view = &o->view[secured][logged_in];
+        set_rules(&view->rules, ls, secured, logged_in);
+        set_mechanisms(view, ls, o);
         smtp_caps_offer(&view->caps, &o->upstream, &view->rules);
         print_lines(view);
     }

@@ -18,7 +18,8 @@ struct offer {
         struct smtp_offer_rules rules;
         char *lines; /* "250-PIPELINING\r\n250 SIZE\r\n": behind the first line of our reply; owned */
         size_t lines_len;
-    } view[2]; /* to clients in clear, and in TLS */
+        char auth[256]; /* of rules.auth */
+    } view[2][2];       /* to clients in clear, and in TLS; to those that logged in */
 };
 
 enum { OFFER_CACHE = 8 };

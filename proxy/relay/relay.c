@@ -29,6 +29,9 @@ static const struct smtp_server_ops server_ops = {
     .end = relay_end,
     .abandon = relay_abandon,
     .pass = relay_pass,
+    .auth = relay_auth,
+    .auth_response = relay_auth_response,
+    .auth_cancel = relay_auth_cancel,
     .starttls = relay_starttls,
     .command = relay_command,
     .sent = relay_sent,
@@ -64,6 +67,7 @@ static void free_session(struct grave *g)
     client_free(&s->client);
     smtp_steps_free(&s->held);
     offer_unref(&s->offer);
+    relay_auth_free(s);
     free(s->hostname);
     free(s->helo);
     settings_unref(&s->settings);
@@ -101,7 +105,10 @@ void session_dial(struct session *s, enum dial_purpose purpose, size_t skip)
     s->dial = dial_start(s->w, &s->trace, &s->set->upstream, skip, &dial_ops, s);
 }
 
-const struct offer_view *relay_offer(const struct session *s) { return &s->offer->view[s->client.smtp.secured]; }
+const struct offer_view *relay_offer(const struct session *s)
+{
+    return &s->offer->view[s->client.smtp.secured][s->logged_in];
+}
 
 static void print_keyword(void *arg, struct span text)
 {
@@ -155,6 +162,8 @@ static void trace_caps(const struct session *s)
     record_begin(&r, TNX_CAPS, s->w->loop.real);
     record_str(&r, KEY_COMPONENT, s->trace.component);
     record_cstr(&r, KEY_CID, s->trace.cid);
+    if (s->user != NULL)
+        record_cstr(&r, KEY_USER, s->user);
     record_cstr(&r, KEY_HOST, s->trace.host);
     record_strs(&r, KEY_OFFERED, offered, split_lines(buf_span(&shown), offered));
     record_strs(&r, KEY_UPSTREAM, upstream, split_lines(span_str(s->offer->upstream.raw), upstream));
@@ -265,10 +274,14 @@ static void relay_helo(void *owner, smtp_slot slot, enum smtp_verb verb, struct 
     struct session *s = owner;
     free(s->helo);
     s->helo = strndup(domain.p, domain.n);
-    s->protocol = relay_protocol(verb, s->client.smtp.secured);
-    s->helo_open = true;
     s->helo_slot = slot;
     s->helo_verb = verb;
+    s->protocol = relay_protocol(s);
+    if (s->bound && s->up == NULL) {
+        relay_login_gone(s);
+        return;
+    }
+    s->helo_open = true;
     if (s->up == NULL && s->dial == NULL)
         session_dial(s, DIAL_HELO, s->set->upstream.servers);
     relay_answer_helo(s);
@@ -288,7 +301,10 @@ static void relay_sent(void *owner, enum smtp_verb verb, unsigned tag, const str
 {
     struct session *s = owner;
     (void)verb;
-    client_send_reply(&s->client, tag, reply, since);
+    if (UNLIKELY(s->hide_reply))
+        client_send_hidden(&s->client, tag, reply, since);
+    else
+        client_send_reply(&s->client, tag, reply, since);
 }
 
 static void on_client_gone(void *owner, enum close_reason reason)
@@ -327,6 +343,8 @@ static void relay_starttls(void *owner, smtp_slot slot)
 {
     struct session *s = owner;
     client_starttls(&s->client, slot);
+    if (s->client.ssl_next != NULL && s->logged_in)
+        relay_forget_login(s);
 }
 
 static void on_reverse(void *arg, const struct dns_answer *answer)

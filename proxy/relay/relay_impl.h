@@ -52,6 +52,12 @@ struct session {
     struct list held; /* steps that wait for the upstream to be ready */
     struct dns_query *reverse;
 
+    struct login *login; /* an exchange of AUTH; owned; NULL: none */
+    char *user;          /* who logged in; owned; NULL: nobody, or without a name */
+    bool logged_in;
+    bool bound;      /* by a login to the upstream's connection */
+    bool hide_reply; /* the text of the reply that leaves now is not for the log */
+
     bool helo_open; /* a HELO waits for its reply: for the upstream, for the client's name */
     smtp_slot helo_slot;
     enum smtp_verb helo_verb;
@@ -131,14 +137,34 @@ void relay_anomaly(void *owner, const char *word);
 void relay_chunk_reply(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply);
 
 /* relay_lmtp.c */
-/* The word of RFC 3848 for a session that began with this verb. */
-const char *relay_protocol(enum smtp_verb verb, bool secured);
+/* The word of RFC 3848 for the session as it is. */
+const char *relay_protocol(const struct session *s);
 /* How many replies the upstream gives to the end of data. */
 unsigned relay_end_replies(const struct session *s);
 /* A reply to the end of data; true: the last one. The client and the transaction are told. */
 bool relay_final(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply);
 /* The replies that are still to come are lost: this one stands for them (LM4). */
 void relay_finals_lost(struct session *s, const struct smtp_reply *reply);
+
+/* relay_auth.c */
+void relay_auth(void *owner, smtp_slot slot, const struct smtp_auth_command *cmd);
+void relay_auth_response(void *owner, smtp_slot slot, struct span text);
+void relay_auth_cancel(void *owner, const smtp_slot *slot);
+/* The reply to a step of an exchange. */
+void relay_auth_reply(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply);
+/* A step of an exchange that will never be answered. */
+void relay_auth_unanswered(struct session *s, const struct smtp_step *step);
+/* The upstream was lost; an exchange may have waited for the client. */
+void relay_auth_upstream_lost(struct session *s);
+/* The upstream that the session has now offers what the client asked for. */
+bool relay_auth_fits(const struct session *s);
+/* Who the client is from now on, for the records; name may be NULL. */
+void relay_set_user(struct session *s, bool logged_in, const char *name);
+/* The connection that the session's login hangs on is gone: 421, close. */
+void relay_login_gone(struct session *s);
+/* The client is nobody again. */
+void relay_forget_login(struct session *s);
+void relay_auth_free(struct session *s);
 
 /* relay_up.c */
 /* A reply for the client's end of data that is known before it. */

@@ -4,13 +4,13 @@
  * reply says all; a LMTP client before a SMTP upstream gets the one reply for each of its recipients (LM2). */
 #include "proxy/relay/relay_impl.h"
 
-const char *relay_protocol(enum smtp_verb verb, bool secured)
+const char *relay_protocol(const struct session *s)
 {
-    if (verb == SMTP_VERB_HELO)
+    static const char *const words[2][2][2] = { { { "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" } },
+                                                { { "LMTP", "LMTPA" }, { "LMTPS", "LMTPSA" } } };
+    if (s->helo_verb == SMTP_VERB_HELO)
         return "SMTP";
-    if (verb == SMTP_VERB_LHLO)
-        return secured ? "LMTPS" : "LMTP";
-    return secured ? "ESMTPS" : "ESMTP";
+    return words[s->helo_verb == SMTP_VERB_LHLO][s->client.smtp.secured][s->logged_in];
 }
 
 static bool is_lmtp(const struct session *s)

@@ -46,6 +46,7 @@ static void describe_session(const struct session *s, struct txn_session *out)
     *out = (struct txn_session){
         .component = s->trace.component,
         .cid = span_str(s->trace.cid),
+        .user = span_str(s->user),
         .host = span_str(s->trace.host),
         .hostname = span_str(s->hostname),
         .helo = span_str(s->helo),
@@ -127,7 +128,7 @@ struct smtp_step *relay_fit_mail(const struct session *s, struct smtp_step *step
     smtp_params_copy(&line, span_skip(text, s->mail_params_at), params_to_drop(s));
     struct smtp_step *fit = smtp_step_new(step->kind, step->tag, buf_span(&line));
     buf_free(&line);
-    free(step);
+    smtp_step_free(step);
     return fit;
 }
 
@@ -180,6 +181,10 @@ void relay_mail(void *owner, smtp_slot slot, const struct smtp_envelope_command 
     if (identity_is_untold(s)) {
         trace_error(&s->trace, SIDE_CLIENT, s->txn_number, ERR_IDENTITY_UNTOLD, "mail", NULL, NULL);
         refuse_mail(s, slot, SMTP_OWN_IDENTITY_UNTOLD);
+        return;
+    }
+    if (s->bound && s->up == NULL) {
+        relay_login_gone(s);
         return;
     }
     s->needs = mail_needs(cmd->mail);
@@ -377,10 +382,10 @@ void relay_end(void *owner, smtp_slot slot, const struct smtp_server_data *data)
         upstream_end(s->up, tag_of(s, slot), relay_end_replies(s));
 }
 
-/* RSET goes upstream only where a transaction is open there (C1). */
-static void reset_upstream(struct session *s)
+/* RSET goes upstream only where a transaction is open there (C1); passed: the client's own does. */
+static void reset_upstream(struct session *s, bool passed)
 {
-    if (s->up != NULL && s->up_txn)
+    if (s->up != NULL && s->up_txn && !passed)
         relay_step(s, SMTP_STEP_RSET, (struct smtp_tag){ 0 }, SPAN_LIT("RSET"));
     s->up_txn = false;
 }
@@ -399,12 +404,16 @@ void relay_abandon(void *owner, enum smtp_abandon why, const struct smtp_reply *
         relay_finish(s, STATUS_RESET, stage, BY_CLIENT, NULL);
     }
     if (why != SMTP_ABANDON_QUIT)
-        reset_upstream(s);
+        reset_upstream(s, s->bound && why == SMTP_ABANDON_RSET);
 }
 
 void relay_pass(void *owner, smtp_slot slot, const struct smtp_command *cmd)
 {
     struct session *s = owner;
+    if (s->bound && s->up == NULL) {
+        relay_login_gone(s);
+        return;
+    }
     if (s->up == NULL && s->dial == NULL)
         session_dial(s, DIAL_MAIL, s->set->upstream.servers);
     struct smtp_tag tag = { .slot = slot };

@@ -33,6 +33,11 @@ static void give_held_steps(struct session *s)
     while (s->up != NULL && (first = list_first(&s->held)) != NULL) {
         struct smtp_step *step = LIST_ENTRY(first, struct smtp_step, node);
         list_remove(first);
+        if (step->kind == SMTP_STEP_AUTH && !relay_auth_fits(s)) {
+            relay_auth_unanswered(s, step);
+            smtp_step_free(step);
+            continue;
+        }
         upstream_add(s->up, step->kind == SMTP_STEP_MAIL ? relay_fit_mail(s, step) : step);
     }
 }
@@ -77,7 +82,9 @@ static void answer_steps(struct session *s, struct list *steps, const struct smt
         } else if (step->kind == SMTP_STEP_BDAT) {
             relay_chunk_reply(s, step, reply);
         }
-        free(step);
+        if (smtp_step_is_secret(step))
+            relay_auth_unanswered(s, step);
+        smtp_step_free(step);
     }
 }
 
@@ -132,7 +139,7 @@ static void retry_after_421(struct session *s, const struct smtp_step *step)
 
 static void mail_reply(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply)
 {
-    if (reply->code == 421 && !s->retried && is_stale(s)) {
+    if (reply->code == 421 && !s->retried && is_stale(s) && !s->bound) {
         retry_after_421(s, step);
         return;
     }
@@ -204,7 +211,9 @@ static void replace_upstream(struct session *s)
     smtp_client_take_steps(&s->up->smtp, &s->held);
     upstream_drop(&s->up, CLOSE_UPSTREAM);
     s->up_txn = false;
-    if (!list_empty(&s->held))
+    if (s->bound)
+        relay_login_gone(s);
+    else if (!list_empty(&s->held))
         session_dial(s, DIAL_MAIL, s->set->upstream.servers);
 }
 
@@ -236,6 +245,12 @@ static void on_reply(void *owner, const struct smtp_step *step, const struct smt
     case SMTP_STEP_RSET:
         if (!smtp_reply_is(reply, 2))
             replace_upstream(s);
+        break;
+    case SMTP_STEP_AUTH:
+    case SMTP_STEP_RESPONSE:
+        relay_auth_reply(s, step, reply);
+        if (reply->code == 421 && s->up != NULL)
+            relay_close_after_421(s);
         break;
     case SMTP_STEP_GREETING:
     case SMTP_STEP_EHLO:
@@ -325,7 +340,7 @@ static bool drop_resets(struct list *steps)
             continue;
         found = true;
         list_remove(n);
-        free(step);
+        smtp_step_free(step);
     }
     return found;
 }
@@ -339,15 +354,25 @@ static void on_lost(void *owner, const struct upstream_loss *loss)
     smtp_client_take_steps(&s->up->smtp, &steps);
     bool reset = drop_resets(&steps);
     const char *server = s->set->upstream.server[s->server].text;
-    bool expected = s->txn == NULL && list_empty(&steps) &&
+    bool expected = s->txn == NULL && list_empty(&steps) && !s->bound && s->login == NULL &&
                     (loss->err == ERR_UPSTREAM_LOST || loss->err == ERR_UPSTREAM_UNSOLICITED);
     bool clear = loss->err != ERR_UPSTREAM_REPLY && loss->err != ERR_UPSTREAM_TIMEOUT;
     bool stale_mail = s->state == RELAY_MAIL && !s->retried && (clear || reset);
     s->up = NULL;
     s->up_txn = false;
+    relay_auth_upstream_lost(s);
     if (!expected)
         trace_error(&s->trace, SIDE_UPSTREAM, s->txn ? s->txn_number : 0, loss->err,
-                    s->txn ? stage_word(relay_stage(s)) : NULL, server, loss_detail(loss, text, sizeof(text)));
+                    s->login ? "auth"
+                    : s->txn ? stage_word(relay_stage(s))
+                             : NULL,
+                    server, loss_detail(loss, text, sizeof(text)));
+    if (s->bound && (s->txn == NULL || s->state == RELAY_MAIL)) {
+        smtp_steps_free(&steps);
+        relay_login_gone(s);
+        session_check_end(s);
+        return;
+    }
     if (stale_mail) {
         list_move_all(&s->held, &steps);
         retry_mail(s);

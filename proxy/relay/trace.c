@@ -30,6 +30,8 @@ static void begin(const struct trace *t, struct record *r, struct head *h, enum 
         record_str(r, KEY_TID, span_of(h->tid, (size_t)n));
     }
     record_side(r, side);
+    if (t->user != NULL)
+        record_cstr(r, KEY_USER, t->user);
     record_cstr(r, KEY_HOST, host ? host : t->host);
 }
 
@@ -134,6 +136,25 @@ void trace_data(const struct trace *t, enum side side, unsigned txn, uint64_t by
     record_ms(&r, KEY_MS, took);
     snprintf(text, sizeof(text), "C: <%llu bytes of DATA>", (unsigned long long)bytes);
     record_cstr(&r, KEY_MSG, text);
+    logger_write(t->log, &r);
+}
+
+void trace_auth(const struct trace *t, const struct trace_login *login)
+{
+    if (!trace_wants(t, LEVEL_INFO))
+        return;
+    struct record r;
+    struct head h;
+    begin(t, &r, &h, TNX_AUTH, SIDE_NONE, 0, NULL);
+    record_cstr(&r, KEY_METHOD, login->method);
+    if (login->username[0] != '\0')
+        record_cstr(&r, KEY_USERNAME, login->username);
+    if (login->authzid[0] != '\0')
+        record_cstr(&r, KEY_AUTHZID, login->authzid);
+    record_cstr(&r, KEY_RESULT, login->result);
+    record_int(&r, KEY_CODE, login->code);
+    struct span msg[] = { SPAN_LIT("Login by "), span_str(login->method), SPAN_LIT(": "), span_str(login->result) };
+    record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
     logger_write(t->log, &r);
 }
 

@@ -17,6 +17,7 @@ struct trace {
     struct span component;
     char cid[CID_MAX];
     char host[NETADDR_STRLEN]; /* the real client */
+    const char *user;          /* who logged in; borrowed; NULL: nobody */
     bool quiet;                /* log.ignore_clients */
 };
 
@@ -43,6 +44,12 @@ void trace_data(const struct trace *t, enum side side, unsigned txn, uint64_t by
 /* stage and detail may be NULL; without detail the code's own text is the message. host: NULL is the client's. */
 void trace_error(const struct trace *t, enum side side, unsigned txn, enum record_error err, const char *stage,
                  const char *host, const char *detail);
+/* How an exchange of AUTH ended; empty names are left out. */
+struct trace_login {
+    const char *method, *username, *authzid, *result;
+    int code;
+};
+void trace_auth(const struct trace *t, const struct trace_login *login);
 struct tls_info;
 /* A handshake that succeeded; info is of the side's peer. */
 void trace_starttls(const struct trace *t, enum side side, const struct tls_info *info, bool implicit, usec_t took);

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/smtp/secret.h"
 #include "proxy/net/tls.h"
 
 enum { QUIT_WAIT = 2 * USEC_PER_SEC };
@@ -102,6 +103,8 @@ static usec_t step_timeout(const struct upstream *u, const struct smtp_step *ste
     case SMTP_STEP_MAIL:
     case SMTP_STEP_RCPT:
     case SMTP_STEP_RSET:
+    case SMTP_STEP_AUTH:
+    case SMTP_STEP_RESPONSE:
     case SMTP_STEP_PASS:
         break;
     }
@@ -179,7 +182,8 @@ static void on_command(void *owner, const struct smtp_step *step)
     u->asked_tls |= step->kind == SMTP_STEP_STARTTLS;
     if (!trace_wants(u->trace, LEVEL_DEBUG))
         return;
-    struct span line = span_of(step->text, step->len);
+    char shown[SMTP_STEP_SHOWN];
+    struct span line = smtp_step_shown(step, shown);
     struct smtp_command cmd;
     smtp_command_parse(&cmd, line);
     trace_command(u->trace, SIDE_UPSTREAM, step->tag.txn, smtp_verb_name(cmd.verb), line);
@@ -190,6 +194,12 @@ static void on_said(void *owner, const struct smtp_step *step, const struct smtp
     struct upstream *u = owner;
     u->said++;
     u->totals.errors += reply->code >= 400;
+    char text[SMTP_HIDDEN_LEN];
+    struct smtp_reply hidden;
+    if (step != NULL && smtp_step_must_hide(step, reply)) {
+        hidden = smtp_reply_hidden(reply, text);
+        reply = &hidden;
+    }
     trace_reply(u->trace, SIDE_UPSTREAM, step ? step->tag.txn : 0, reply, step ? u->loop->mono - step->since : 0);
 }
 
@@ -415,10 +425,27 @@ static enum smtp_client_tls tls_mode(enum upstream_tls tls, bool clear)
     return SMTP_CLIENT_TLS_NEVER;
 }
 
+enum upstream_tls upstream_tls_with(const struct upstream_settings *set, const struct endpoint *at,
+                                    const struct netaddr *addr)
+{
+    bool local = at->kind == ENDPOINT_UNIX || netaddr_is_loopback(addr);
+    return set->tls == UPSTREAM_TLS_OPPORTUNISTIC && set->credentials && !local ? UPSTREAM_TLS_REQUIRED : set->tls;
+}
+
+/* A name that was local for the settings, and isn't. */
+static bool would_leak(const struct upstream_settings *set, const struct endpoint *at, const struct netaddr *addr)
+{
+    return set->credentials && set->tls == UPSTREAM_TLS_NONE && at->kind == ENDPOINT_NAME && !netaddr_is_loopback(addr);
+}
+
 struct upstream *upstream_open(struct loop *loop, const struct trace *trace, const struct upstream_settings *set,
                                const char *server, const struct endpoint *at, const struct netaddr *addr, bool clear,
                                const struct upstream_ops *ops, void *owner)
 {
+    if (would_leak(set, at, addr)) {
+        errno = EPROTONOSUPPORT;
+        return NULL;
+    }
     int fd = connect_socket(at, addr);
     if (fd < 0)
         return NULL;
@@ -437,7 +464,7 @@ struct upstream *upstream_open(struct loop *loop, const struct trace *trace, con
     u->implicit = set->tls == UPSTREAM_TLS_IMPLICIT;
     stream_open(&u->stream, loop, fd, u->implicit, &stream_ops, u);
     smtp_client_init(&u->smtp, set->hostname, &smtp_ops, u, &loop->pool, loop->mono);
-    u->smtp.tls = tls_mode(set->tls, clear);
+    u->smtp.tls = tls_mode(upstream_tls_with(set, at, addr), clear);
     u->smtp.lmtp = set->protocol == PROTOCOL_LMTP;
     arm(u);
     if (!u->implicit)
@@ -457,6 +484,7 @@ struct upstream *upstream_open(struct loop *loop, const struct trace *trace, con
 void upstream_add(struct upstream *u, struct smtp_step *step)
 {
     u->txns += step->kind == SMTP_STEP_MAIL;
+    u->stream.secret |= smtp_step_is_secret(step);
     smtp_client_add(&u->smtp, step, stream_out(&u->stream), u->loop->mono);
     stream_wrote(&u->stream);
     if (!timer_is_set(&u->timer))
@@ -510,7 +538,8 @@ void upstream_quit(struct upstream **up)
     if (u == NULL)
         return;
     const struct smtp_step *waiting = smtp_client_waiting(&u->smtp);
-    if (!u->ready || upstream_in_body(u) || (waiting != NULL && waiting->kind != SMTP_STEP_RSET)) {
+    if (!u->ready || upstream_in_body(u) || u->smtp.state == SMTP_CLIENT_AUTH ||
+        (waiting != NULL && waiting->kind != SMTP_STEP_RSET)) {
         u->owner = NULL;
         finish(u, CLOSE_QUIT);
         return;

@@ -65,6 +65,10 @@ struct upstream {
     void *freed_arg;
 };
 
+/* The mode of TLS with this server: where logins go upstream, opportunistic is required, but for peers on this machine;
+ * and none is not to be had (settings refuse it, but for names, whose addresses they don't know). */
+enum upstream_tls upstream_tls_with(const struct upstream_settings *set, const struct endpoint *at,
+                                    const struct netaddr *addr);
 /* Connects. NULL: the connect() failed at once, errno says why. trace, set and at must outlive it. clear: TLS has
  * failed with this server where it is opportunistic, so none is tried. */
 struct upstream *upstream_open(struct loop *loop, const struct trace *trace, const struct upstream_settings *set,

@@ -223,7 +223,7 @@ static const struct offer_case {
       "supported\n"
       "CHUNKING: disabled or not supported\nBINARYMIME: disabled or not supported\nREQUIRETLS: needs TLS on both "
       "sides, or disabled\nLIMITS: disabled or not supported\n"
-      "STARTTLS: no certificate, already in TLS, or disabled\nAUTH: off, needs TLS, or already done\n"
+      "STARTTLS: no certificate, already in TLS, or disabled\nAUTH: disabled\n"
       "XCLIENT: client not permitted, or disabled\nXFORWARD: client not permitted, or disabled\n"
       "ENHANCEDSTATUSCODES: disabled or not supported\nHELP: unknown\n" },
     { "8BITMIME\nDSN",

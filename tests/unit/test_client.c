@@ -52,6 +52,8 @@ static const char *step_name(const struct smtp_step *step)
     case SMTP_STEP_RCPT:
     case SMTP_STEP_DATA:
     case SMTP_STEP_RSET:
+    case SMTP_STEP_AUTH:
+    case SMTP_STEP_RESPONSE:
     case SMTP_STEP_PASS:
     case SMTP_STEP_QUIT:
         break;

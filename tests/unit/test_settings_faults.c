@@ -20,8 +20,6 @@ static const struct {
     { "server", "protocol", "\"lmtp\"", "\"lmtp\" is" },
     { "server", "xclient", "[\"::1\"]", "this key is" },
     { "server", "xforward", "[\"::1\"]", "this key is" },
-    { "auth", "mode", "\"optional\"", "\"optional\" is" },
-    { "auth", "mode", "\"required\"", "\"required\" is" },
     { "auth", "backend", "\"file\"", "\"file\" is" },
     { "auth", "backend", "\"dovecot\"", "\"dovecot\" is" },
     { "limits", "max_messages_per_user", "1", "1 is" },
@@ -163,6 +161,17 @@ static void test_faults(void **state)
           "SCRAM-SHA-256-PLUS, XOAUTH2, OAUTHBEARER, EXTERNAL\n"
           "t.json:1: auth.socket: \"127.0.0.1:1\" is not a unix socket: such as \"unix:/run/dovecot/auth-client\"\n"
           "t.json:1: auth.required_message: must not be empty" },
+        { "{\"auth\": {\"mode\": \"required\"}, \"upstream\": {\"tls\": \"none\", \"servers\": [\"127.0.0.1:25\", "
+          "\"unix:/u\", \"localhost:25\"]}}",
+          "t.json:1: auth.mode: \"required\" needs tls \"starttls\" or \"implicit\", or auth.require_tls false" },
+        { "{\"auth\": {\"mode\": \"required\", \"require_tls\": false},\n\"server\": {\"disabled_commands\": [\"AUTH\"]}}",
+          "t.json:1: auth.mode: \"required\" needs AUTH, which disabled_commands takes away" },
+        { "{\"auth\": {\"mode\": \"optional\"},\n\"upstream\": {\"tls\": \"none\", \"servers\": [\"127.0.0.1:25\", "
+          "\"192.0.2.1:25\", \"mx.example.com:25\"]}}",
+          "t.json:2: upstream.tls: \"none\" would send passwords in clear to \"192.0.2.1:25\"" },
+        { "{\"upstream\": {\"tls\": \"none\"}, \"listeners\": [{\"address\": \"[::1]:1\"},\n{\"address\": \"[::1]:2\", "
+          "\"auth\": {\"mode\": \"optional\"}, \"upstream\": {\"servers\": [\"mx.example.com:25\"]}}]}",
+          "t.json:1: upstream.tls: \"none\" would send passwords in clear to \"mx.example.com:25\"" },
         { "{\"auth\": {\"mechanisms\": []}, \"limits\": {\"max_auth_failures\": 0}}",
           "t.json:1: auth.mechanisms: must not be empty\n"
           "t.json:1: limits.max_auth_failures: 0 is not a whole number from 1 to 1000000" },

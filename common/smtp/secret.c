@@ -1,0 +1,49 @@
+/* A server may repeat the line that it didn't like. The text goes to the client as it is; the log must not have it. */
+#include "common/smtp/secret.h"
+
+#include <stdio.h>
+
+#include "common/codec.h"
+#include "common/smtp/sasl.h"
+
+/* Shorter parts would be found in any text. */
+enum { PART_MIN = 3 };
+
+static bool has(struct span text, struct span part)
+{
+    return part.n >= PART_MIN && text.n >= part.n && memmem(text.p, text.n, part.p, part.n) != NULL;
+}
+
+/* The parts between NUL and the control bytes that SASL messages use as separators. */
+static bool has_part(struct span text, struct span message)
+{
+    size_t begin = 0;
+    for (size_t i = 0; i <= message.n; i++) {
+        if (i < message.n && (unsigned char)message.p[i] >= ' ')
+            continue;
+        if (has(text, span_of(message.p + begin, i - begin)))
+            return true;
+        begin = i + 1;
+    }
+    return false;
+}
+
+bool smtp_reply_echoes(const struct smtp_reply *reply, struct span response)
+{
+    struct buf message;
+    if (response.n < PART_MIN)
+        return false;
+    if (has(reply->wire, response))
+        return true;
+    buf_init(&message, NULL);
+    bool found = codec_base64_decode(&message, response) && has_part(reply->wire, buf_span(&message));
+    sasl_buf_free(&message);
+    return found;
+}
+
+struct smtp_reply smtp_reply_hidden(const struct smtp_reply *reply, char out[SMTP_HIDDEN_LEN])
+{
+    const char *blank = reply->enhanced[0] != '\0' ? " " : "";
+    int n = snprintf(out, SMTP_HIDDEN_LEN, "%d %s%s*\r\n", reply->code, reply->enhanced, blank);
+    return smtp_reply_read(span_of(out, (size_t)n));
+}

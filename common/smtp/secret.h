@@ -1,0 +1,15 @@
+/* Replies that must not be logged as they are: challenges, and those that repeat what the client sent as its secret. */
+#ifndef COMMON_SMTP_SECRET_H
+#define COMMON_SMTP_SECRET_H
+
+#include "common/smtp/reply.h"
+
+/* Whether the reply's text has the response of an exchange in it, as it was sent (base64) or a part of it decoded.
+ * response: empty or "=" is in nothing. */
+bool smtp_reply_echoes(const struct smtp_reply *reply, struct span response);
+
+/* The reply with a star for its text; wire stands in `out`. */
+enum { SMTP_HIDDEN_LEN = 32 };
+struct smtp_reply smtp_reply_hidden(const struct smtp_reply *reply, char out[SMTP_HIDDEN_LEN]);
+
+#endif

@@ -1,0 +1,250 @@
+/* Logins (protocol.md A). With backend `upstream` the exchange is relayed as it is; on the side, names for the log are
+ * read from it. Once it has succeeded the session is bound to that connection: it can't be said again to another.
+ *
+ * Invariant: s->login is set from AUTH until the reply that ends the exchange, also while the client's turn is awaited;
+ * each login that is answered makes one `auth` record. */
+#include "proxy/relay/relay_impl.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/codec.h"
+
+struct login {
+    smtp_slot slot;
+    unsigned step;  /* responses that were read */
+    bool cancelled; /* the client said "*" */
+    bool lost;      /* the upstream, while the client's turn was awaited */
+    struct sasl_names names;
+    char mechanism[24];
+};
+
+/* Of a "*" whose reply nobody waits for. */
+static const struct smtp_tag unheard = { .rcpt = UINT_MAX };
+
+static void login_free(struct session *s)
+{
+    free(s->login);
+    s->login = NULL;
+}
+
+static void begin_login(struct session *s, smtp_slot slot, struct span mechanism)
+{
+    login_free(s);
+    struct login *l = calloc(1, sizeof(*l));
+    if (l == NULL)
+        abort();
+    l->slot = slot;
+    snprintf(l->mechanism, sizeof(l->mechanism), "%.*s", SPAN_ARG(mechanism));
+    s->login = l;
+}
+
+static void read_names(struct login *l, struct span text)
+{
+    struct buf decoded;
+    buf_init(&decoded, NULL);
+    bool empty = span_eq(text, SPAN_LIT("="));
+    if (empty || codec_base64_decode(&decoded, text))
+        sasl_names_feed_named(&l->names, span_str(l->mechanism), l->step, buf_span(&decoded));
+    l->step++;
+    sasl_buf_free(&decoded);
+}
+
+void relay_set_user(struct session *s, bool logged_in, const char *name)
+{
+    free(s->user);
+    s->user = name != NULL && name[0] != '\0' ? strdup(name) : NULL;
+    s->logged_in = logged_in;
+    s->trace.user = s->user;
+    s->protocol = relay_protocol(s);
+}
+
+static const char *name_of(const struct login *l)
+{
+    return l->names.username[0] != '\0' ? l->names.username : l->names.authzid;
+}
+
+/* The record of the exchange, which is over. */
+static void note_result(const struct session *s, int code)
+{
+    const struct login *l = s->login;
+    struct trace_login login = { .method = l->mechanism, .username = name_of(l), .code = code };
+    login.authzid = l->names.authzid;
+    login.result = code / 100 == 2 ? "ok" : code / 100 == 4 ? "tempfail" : "fail";
+    trace_auth(&s->trace, &login);
+}
+
+/* hide: the reply has what the log must not have. */
+static void answer(struct session *s, smtp_slot slot, const struct smtp_reply *reply, bool hide)
+{
+    s->hide_reply = hide;
+    smtp_server_reply(&s->client.smtp, slot, reply);
+    s->hide_reply = false;
+}
+
+/* A reply that ends the exchange. */
+static void end_login(struct session *s, const struct smtp_reply *reply, bool hide)
+{
+    struct login *l = s->login;
+    smtp_slot slot = l->slot;
+    note_result(s, reply->code);
+    if (smtp_reply_is(reply, 2))
+        relay_set_user(s, true, name_of(l));
+    login_free(s);
+    answer(s, slot, reply, hide);
+}
+
+static void refuse_login(struct session *s, enum smtp_own id) { end_login(s, smtp_reply_own(id), false); }
+
+static void say(struct session *s, enum smtp_step_kind kind, struct smtp_tag tag, struct span text)
+{
+    relay_step(s, kind, tag, text);
+}
+
+static void forward_auth(struct session *s, const struct smtp_auth_command *cmd)
+{
+    struct buf line;
+    buf_init(&line, NULL);
+    buf_append_span(&line, SPAN_LIT("AUTH "));
+    buf_append_span(&line, cmd->mechanism);
+    if (cmd->initial != NULL) {
+        buf_append_span(&line, SPAN_LIT(" "));
+        buf_append_span(&line, *cmd->initial);
+    }
+    say(s, SMTP_STEP_AUTH, (struct smtp_tag){ .slot = s->login->slot }, buf_span(&line));
+    sasl_buf_free(&line);
+    if (s->up == NULL && s->dial == NULL)
+        session_dial(s, DIAL_MAIL, s->set->upstream.servers);
+}
+
+void relay_auth(void *owner, smtp_slot slot, const struct smtp_auth_command *cmd)
+{
+    struct session *s = owner;
+    begin_login(s, slot, cmd->mechanism);
+    if (cmd->initial != NULL)
+        read_names(s->login, *cmd->initial);
+    forward_auth(s, cmd);
+}
+
+void relay_auth_response(void *owner, smtp_slot slot, struct span text)
+{
+    struct session *s = owner;
+    s->login->slot = slot;
+    read_names(s->login, text);
+    if (s->login->lost)
+        refuse_login(s, SMTP_OWN_AUTH_TEMPFAIL);
+    else
+        say(s, SMTP_STEP_RESPONSE, (struct smtp_tag){ .slot = slot }, text);
+}
+
+void relay_auth_cancel(void *owner, const smtp_slot *slot)
+{
+    struct session *s = owner;
+    bool lost = s->login->lost;
+    if (slot == NULL) { /* it was answered by 5xx */
+        note_result(s, 501);
+        login_free(s);
+        if (!lost)
+            say(s, SMTP_STEP_RESPONSE, unheard, SPAN_LIT("*"));
+        return;
+    }
+    s->login->slot = *slot;
+    s->login->cancelled = true;
+    if (lost)
+        refuse_login(s, SMTP_OWN_AUTH_CANCELLED);
+    else
+        say(s, SMTP_STEP_RESPONSE, (struct smtp_tag){ .slot = *slot }, SPAN_LIT("*"));
+}
+
+static void log_in(struct session *s, const struct smtp_reply *reply, bool hide)
+{
+    s->bound = true;
+    smtp_server_bind(&s->client.smtp);
+    end_login(s, reply, hide);
+}
+
+/* A server that takes "*" for an answer has another idea of who is talking: it is left. */
+static void leave_confused(struct session *s)
+{
+    trace_error(&s->trace, SIDE_UPSTREAM, 0, ERR_UPSTREAM_REPLY, "auth", s->set->upstream.server[s->server].text, NULL);
+    upstream_drop(&s->up, CLOSE_PROTOCOL);
+}
+
+static void cancel_reply(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply)
+{
+    bool heard = step->tag.rcpt != unheard.rcpt, refused = reply->code >= 400;
+    if (!refused)
+        leave_confused(s);
+    else if (reply->code == 421 && !heard)
+        upstream_drop(&s->up, CLOSE_UPSTREAM);
+    if (heard)
+        end_login(s, refused ? reply : smtp_reply_own(SMTP_OWN_AUTH_CANCELLED), false);
+}
+
+void relay_auth_reply(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply)
+{
+    bool hide = smtp_step_must_hide(step, reply);
+    if (step->tag.rcpt == unheard.rcpt || s->login == NULL || s->login->cancelled) {
+        cancel_reply(s, step, reply);
+        return;
+    }
+    if (reply->code == 334)
+        answer(s, s->login->slot, reply, hide);
+    else if (smtp_reply_is(reply, 2))
+        log_in(s, reply, hide);
+    else
+        end_login(s, reply, hide);
+}
+
+void relay_auth_unanswered(struct session *s, const struct smtp_step *step)
+{
+    if (step->tag.rcpt == unheard.rcpt || s->login == NULL)
+        return;
+    refuse_login(s, s->login->cancelled ? SMTP_OWN_AUTH_CANCELLED : SMTP_OWN_AUTH_TEMPFAIL);
+}
+
+void relay_auth_upstream_lost(struct session *s)
+{
+    if (s->login != NULL)
+        s->login->lost = true;
+}
+
+/* A name in a list of words with one blank between. */
+static bool has_word(const char *list, struct span word)
+{
+    for (const char *p = list; *p != '\0';) {
+        size_t n = strcspn(p, " ");
+        if (span_eq(span_of(p, n), word))
+            return true;
+        p += n + (p[n] == ' ');
+    }
+    return false;
+}
+
+bool relay_auth_fits(const struct session *s)
+{
+    return s->login != NULL && has_word(relay_offer(s)->caps.auth, span_str(s->login->mechanism));
+}
+
+void relay_login_gone(struct session *s)
+{
+    const struct smtp_reply *reply = smtp_reply_own(SMTP_OWN_UPSTREAM_GONE_CLOSE);
+    relay_finish(s, STATUS_DEFERRED, relay_stage(s), BY_SMTPTAP, reply);
+    smtp_steps_free(&s->held);
+    client_bye(&s->client, reply, CLOSE_UPSTREAM);
+}
+
+void relay_forget_login(struct session *s)
+{
+    if (s->bound)
+        upstream_quit(&s->up);
+    s->bound = false;
+    relay_set_user(s, false, NULL);
+}
+
+void relay_auth_free(struct session *s)
+{
+    login_free(s);
+    free(s->user);
+}
