@@ -6,7 +6,8 @@ build='gcc make pkg-config libc6-dev libev-dev libssl-dev libjson-c-dev libc-are
 test="$build clang libclang-rt-14-dev clang-format clang-tidy cppcheck libcmocka-dev
   python3 python3-pytest python3-pytest-xdist python3-pytest-timeout
   postfix swaks curl msmtp openssl procps testssl.sh
-  dovecot-core libnet-ssleay-perl libauthen-sasl-perl"
+  dovecot-core dovecot-lmtpd libnet-ssleay-perl libauthen-sasl-perl
+  libdb5.3 libgnutls-dane0 libidn12 libnsl2"
 bench="$build python3 postfix haproxy nginx libnginx-mod-mail procps valgrind"
 
 case ${1:-} in
@@ -23,9 +24,15 @@ missing=
 for package in $want; do
     dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
 done
-[ -n "$missing" ] || exit 0
+# A second MTA can't be installed beside Postfix: the tests have their own copy, which asks for this user.
+exim=$(cd "$(dirname "$0")/.." && pwd)/build/peers/exim
+add_exim=
+if [ "$1" = test ] && [ "$(dpkg --print-architecture 2>/dev/null)" ]; then
+    [ -x "$exim/usr/sbin/exim4" ] && id Debian-exim >/dev/null 2>&1 || add_exim=1
+fi
+[ -n "$missing$add_exim" ] || exit 0
 
-echo "setup: installing$missing" >&2
+echo "setup: installing$missing${add_exim:+ a copy of exim4-daemon-light}" >&2
 if ! command -v apt-get >/dev/null; then
     echo "setup: no apt-get here; install the equivalents of:$missing" >&2
     exit 1
@@ -53,5 +60,13 @@ case $missing in
 *postfix*) echo 'postfix postfix/main_mailer_type select No configuration' | $as_root debconf-set-selections ;;
 esac
 $as_root apt-get -q update >&2
-# shellcheck disable=SC2086 # a list of words
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends $missing >&2
+if [ -n "$missing" ]; then
+    # shellcheck disable=SC2086 # a list of words
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends $missing >&2
+fi
+if [ -n "$add_exim" ]; then
+    id Debian-exim >/dev/null 2>&1 || $as_root useradd -r -M -d /nonexistent -s /usr/sbin/nologin Debian-exim
+    mkdir -p "$exim"
+    (cd "$exim" && apt-get -q download exim4-daemon-light >&2 && dpkg -x exim4-daemon-light_*.deb . &&
+        rm exim4-daemon-light_*.deb)
+fi

@@ -58,8 +58,9 @@ static void trace_listen(struct server *s, const struct listener *l, const struc
     if (!l->shared)
         record_int(&r, KEY_PORT, l->bound.port);
     record_bool(&r, KEY_SECURE, set->server.tls == SERVER_TLS_IMPLICIT);
-    record_cstr(&r, KEY_PROTOCOL, "SMTP");
-    struct span msg[] = { SPAN_LIT("SMTP server listening on "),
+    const char *protocol = set->server.protocol == PROTOCOL_LMTP ? "LMTP" : "SMTP";
+    record_cstr(&r, KEY_PROTOCOL, protocol);
+    struct span msg[] = { span_str(protocol), SPAN_LIT(" server listening on "),
                           span_str(l->shared ? l->path : netaddr_print(&l->bound, at)) };
     record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
     logger_write(s->logger, &r);

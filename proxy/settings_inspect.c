@@ -132,6 +132,11 @@ static void warn_listener(const struct listener_settings *l, struct conf *c, siz
 {
     char own[SETTINGS_PATH];
     warn_identity(l, c, i);
+    if (l->server.protocol == PROTOCOL_SMTP && l->upstream.protocol == PROTOCOL_LMTP)
+        conf_warn(c, settings_place(c, i, "upstream.protocol", "upstream.protocol", own),
+                  "SMTP clients of listener \"%s\" send one recipient a message, the others get 452 4.5.3: "
+                  "one SMTP reply can't say what became of two",
+                  l->name);
     if (l->server.bare_newline == SMTP_BARE_ACCEPT)
         conf_warn(c, settings_place(c, i, "bare_newline", "server.bare_newline", own),
                   "with \"accept\" a server before listener \"%s\" may see other messages than this one "

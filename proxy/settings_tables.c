@@ -73,7 +73,7 @@
 #define SIZE_TOP ((uint64_t)INT64_MAX)
 
 static const struct conf_word PROTOCOL_WORDS[] = { { "smtp", PROTOCOL_SMTP, false },
-                                                   { "lmtp", PROTOCOL_LMTP, true },
+                                                   { "lmtp", PROTOCOL_LMTP, false },
                                                    { NULL, 0, false } };
 static const struct conf_word SERVER_TLS_WORDS[] = { { "none", SERVER_TLS_NONE, false },
                                                      { "starttls", SERVER_TLS_STARTTLS, false },

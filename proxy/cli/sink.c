@@ -16,15 +16,15 @@
 static const char DEFAULT_LISTEN[] = "127.0.0.1:2526";
 
 /* A sink refuses nothing by itself, and has nothing to log. */
-static const char SETTINGS[] =
-    "{\"server\":{\"reverse_dns\":false,\"received_header\":\"off\"},\"workers\":1,\"upstream\":{\"tls\":\"none\"},"
-    "\"limits\":{\"max_recipients\":1000000,\"max_command_length\":\"32KiB\",\"max_unrecognized_commands\":1000000,"
-    "\"max_received\":0},\"timeouts\":{\"shutdown\":\"1s\"},"
-    "\"log\":{\"level\":\"error\",\"outputs\":[{\"type\":\"file\",\"path\":\"/dev/null\",\"overflow\":\"drop\"}]}}";
+#define SETTINGS                                                                                                       \
+    "{\"server\":{\"protocol\":\"%s\",\"reverse_dns\":false,\"received_header\":\"off\"},\"workers\":1,"               \
+    "\"upstream\":{\"tls\":\"none\"},\"limits\":{\"max_recipients\":1000000,\"max_command_length\":\"32KiB\","         \
+    "\"max_unrecognized_commands\":1000000,\"max_received\":0},\"timeouts\":{\"shutdown\":\"1s\"},"                    \
+    "\"log\":{\"level\":\"error\",\"outputs\":[{\"type\":\"file\",\"path\":\"/dev/null\",\"overflow\":\"drop\"}]}}"
 
 struct sink_options {
     const char *listen, *store;
-    bool quiet;
+    bool quiet, lmtp;
 };
 
 static void tell(void *arg, const char *text)
@@ -50,8 +50,8 @@ static int take_option(int option, struct sink_options *o, struct sink *sink, ch
         o->quiet = true;
         return -1;
     case 'L':
-        fprintf(stderr, "smtptap sink: --lmtp: this version has no LMTP; without it the sink talks SMTP\n");
-        return 1;
+        o->lmtp = true;
+        return -1;
     case 'r':
         if (sink_rules_add(&sink->rules, optarg, why, sizeof(why)))
             return -1;
@@ -147,7 +147,9 @@ static void print_summary(struct sink *sink, double seconds)
 static struct settings *load(settings_fault *fault, void *fault_arg, void *arg)
 {
     const struct sink_options *o = arg;
-    return settings_load_text(NULL, SPAN_LIT(SETTINGS), o->listen, NULL, fault, fault_arg);
+    char text[sizeof(SETTINGS) + 8];
+    int n = snprintf(text, sizeof(text), SETTINGS, o->lmtp ? "lmtp" : "smtp");
+    return settings_load_text(NULL, span_of(text, (size_t)n), o->listen, NULL, fault, fault_arg);
 }
 
 static double seconds_now(void)

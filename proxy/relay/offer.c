@@ -55,7 +55,16 @@ static smtp_cap_set disabled_caps(const struct server_settings *server)
         if ((server->disabled_commands >> verb & 1) && cap != SMTP_CAP_COUNT)
             set |= (smtp_cap_set)1 << cap;
     }
+    if (server->disabled_commands >> SMTP_VERB_BDAT & 1)
+        set |= SMTP_CAP_BIT(CHUNKING);
     return set;
+}
+
+/* LM3: one SMTP reply can't say two fates. */
+static uint32_t most_recipients(const struct listener_settings *ls)
+{
+    bool one = ls->server.protocol == PROTOCOL_SMTP && ls->upstream.protocol == PROTOCOL_LMTP;
+    return one ? 1 : ls->limits.max_recipients;
 }
 
 /* Why there is no AUTH line, or NULL. */
@@ -97,7 +106,7 @@ static void set_rules(struct smtp_offer_rules *rules, const struct listener_sett
         .why_no_auth = no_auth,
         .hidden = ls->server.hide_extensions,
         .max_message_size = ls->server.max_message_size,
-        .max_recipients = ls->limits.max_recipients,
+        .max_recipients = most_recipients(ls),
         .size_reserve = ls->server.received_header == RECEIVED_OFF ? 0 : RECEIVED_ROOM,
     };
 }

@@ -112,9 +112,11 @@ def test_b1_disabled(world):
     mta = world.mta(ehlo=CHUNKING)
     tap = world.tap(mta, {"server": {"disabled_commands": ["BDAT"]}})
     c = session(tap)
+    assert not {b"CHUNKING", b"BINARYMIME"} & set(c.cmd("EHLO x", 250).lines)
+    c.mail(), c.rcpt()
     c.chunk(b"QUIT\r\n", last=True).expect(502, "5.5.1")
     end(c, tap)
-    assert tap.message()["code"] == 502
+    assert tap.message(2)["code"] == 502
 
 
 def test_never_converted_to_data(world):

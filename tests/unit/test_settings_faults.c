@@ -17,7 +17,6 @@ static void expect_faults(const char *text, const char *faults) { expect_faults_
 static const struct {
     const char *section, *key, *value, *fault;
 } NOT_BUILT[] = {
-    { "server", "protocol", "\"lmtp\"", "\"lmtp\" is" },
     { "server", "xclient", "[\"::1\"]", "this key is" },
     { "server", "xforward", "[\"::1\"]", "this key is" },
     { "auth", "backend", "\"file\"", "\"file\" is" },
@@ -25,7 +24,6 @@ static const struct {
     { "limits", "max_messages_per_user", "1", "1 is" },
     { "limits", "max_recipients_per_user", "1", "1 is" },
     { "limits", "max_messages_per_client", "1", "1 is" },
-    { "upstream", "protocol", "\"lmtp\"", "\"lmtp\" is" },
     { "upstream", "balance", "\"round-robin\"", "\"round-robin\" is" },
     { "upstream", "balance", "\"least-connections\"", "\"least-connections\" is" },
     { "upstream", "identity", "\"xclient\"", "\"xclient\" is" },
