@@ -103,6 +103,9 @@ test: setup-test
 test-long: setup-test
 	@tests/run.sh long
 
+test-stack: setup-stack
+	@tests/stack/run.sh $(STACK)
+
 lint: setup-test
 	@tests/lint.sh
 
@@ -123,4 +126,4 @@ clean:
 	rm -rf build smtptap
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)
-.PHONY: FORCE all demo test test-long lint bench tests-build fuzz-build install clean
+.PHONY: FORCE all demo test test-long test-stack lint bench tests-build fuzz-build install clean

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what a job needs on Debian 12: setup.sh build|test|bench. Does nothing where all of it is there.
+# Installs what a job needs on Debian 12: setup.sh build|test|bench|stack. Does nothing where all of it is there.
 set -eu
 
 build='gcc make pkg-config libc6-dev libev-dev libssl-dev libjson-c-dev libc-ares-dev libcrypt-dev'
@@ -9,13 +9,16 @@ test="$build clang libclang-rt-14-dev clang-format clang-tidy cppcheck libcmocka
   dovecot-core dovecot-lmtpd libnet-ssleay-perl libauthen-sasl-perl
   libdb5.3 libgnutls-dane0 libidn12 libnsl2"
 bench="$build python3 postfix haproxy nginx libnginx-mod-mail procps valgrind"
+stack="$build python3 python3-pytest python3-pytest-timeout python3-matplotlib python3-yaml openssl procps
+  rsyslog rsyslog-elasticsearch rsyslog-kafka logrotate fail2ban kcat default-jdk-headless maven"
 
 case ${1:-} in
 build) want=$build ;;
 test) want=$test ;;
 bench) want=$bench ;;
+stack) want=$stack ;;
 *)
-    echo "usage: $0 build|test|bench" >&2
+    echo "usage: $0 build|test|bench|stack" >&2
     exit 2
     ;;
 esac
