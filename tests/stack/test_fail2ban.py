@@ -79,9 +79,11 @@ def test_jail_bans(tmp_path):
                ("maxretry = 5", "maxretry = 5\nbanaction = told"))
     with open(os.path.join(base, "etc", "action.d", "told.conf"), "w") as f:
         f.write(f"[Definition]\nactionban = echo <ip> >> {banned}\n")
+    with open(os.path.join(base, "etc", "fail2ban.local"), "w") as f:
+        f.write("[Definition]\ndbfile = None\n")
     sock = os.path.join(base, "sock")
     argv = ["-c", os.path.join(base, "etc"), "-s", sock, "-p", os.path.join(base, "pid"), "--logtarget",
-            os.path.join(base, "fail2ban.log"), "--dbfile", "None"]
+            os.path.join(base, "fail2ban.log")]
     server = Child(["fail2ban-server", "-f", *argv, "start"])
 
     def told():
