@@ -24,6 +24,7 @@ static void free_settings(struct settings *s)
     settings_close_tls(s);
     settings_close_users(s);
     settings_close_auth(s);
+    settings_close_keys(s);
     conf_clear(&settings_table, s);
     free(s->file);
     free(s);
@@ -128,6 +129,7 @@ static void read_all(struct settings *s, struct conf *c, const struct source *fr
     settings_verify_tls(s, c);
     settings_open_tls(s, c);
     settings_open_users(s, c);
+    settings_open_keys(s, c);
     if (from->inspect && conf_faults(c) == 0)
         settings_inspect(s, c);
 }

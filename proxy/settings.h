@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 
 #include "common/netaddr.h"
-#include "common/record/record.h"
+#include "common/record/redact.h"
 #include "common/smtp/body.h"
 #include "common/smtp/caps.h"
 #include "common/smtp/command.h"
@@ -154,6 +154,12 @@ struct output_settings {
     size_t queue_size;
 };
 
+/* A key's bytes, owned. */
+struct log_key {
+    char *p; /* NULL: there is none */
+    size_t n;
+};
+
 struct log_settings {
     char *component;
     /* What an output has that names no value of its own. */
@@ -168,6 +174,9 @@ struct log_settings {
     struct smtp_header_want headers; /* names in lower case; "message-id" always first */
     bool want_message_id, want_subject;
     char *header_names[SMTP_HEADER_WANT_MAX]; /* owned; as headers.name */
+    struct redact_rules redact;
+    char *redact_key_file; /* NULL: not set */
+    struct log_key redact_key;
     struct cidr_list ignore_clients;
 };
 
@@ -199,6 +208,8 @@ struct settings *settings_load_text(const char *name, struct span text, const ch
                                     settings_fault *fault, void *arg) MUST_CHECK;
 /* `smtptap check`: also looks at what the configuration names, and warns of what is legal but risky. */
 struct settings *settings_check(const char *file, settings_fault *fault, settings_fault *warn, void *arg) MUST_CHECK;
+/* Reads a key from its file; NULL, or why there is none. The bytes are the caller's. */
+const char *settings_read_key(const char *file, struct log_key *out) MUST_CHECK;
 struct settings *settings_ref(struct settings *s);
 void settings_unref(struct settings **s);
 /* `smtptap check --print`: the effective configuration as JSON that settings_load would read to the same. Owned by the

@@ -162,5 +162,6 @@ void settings_inspect(const struct settings *s, struct conf *c)
     settings_inspect_auth(s, c);
     settings_inspect_users(s, c);
     settings_inspect_tls(s, c);
+    settings_inspect_keys(s, c);
     warn_workers(s, c);
 }

@@ -355,17 +355,29 @@ static void prepare_output(void *element, const void *parent)
     o->queue_size = log->queue_size;
 }
 
-static const struct conf_word REDACT_WORDS[] = {
-    { "keep", 0, true }, { "hash", 0, true }, { "mask", 0, true }, { "drop", 0, true }, { NULL, 0, false }
-};
+static const struct conf_word REDACT_WORDS[] = { { "keep", REDACT_KEEP, false },
+                                                 { "hash", REDACT_HASH, false },
+                                                 { "mask", REDACT_MASK, false },
+                                                 { "drop", REDACT_DROP, false },
+                                                 { NULL, 0, false } };
+#define RULE(key)                                                                                                      \
+    {                                                                                                                  \
+        .name = #key, .type = CONF_WORD, CONF_MEMBER(struct log_settings, redact.key), .def = "keep",                  \
+        .words = REDACT_WORDS                                                                                          \
+    }
 static const struct conf_key REDACT_KEYS[] = {
-    UNBUILT_WORD("addresses", "\"keep\"", REDACT_WORDS),
-    UNBUILT_WORD("client_ip", "\"keep\"", REDACT_WORDS),
-    UNBUILT_WORD("username", "\"keep\"", REDACT_WORDS),
-    UNBUILT_WORD("subject", "\"keep\"", REDACT_WORDS),
-    UNBUILT("key_file", NULL),
+    RULE(addresses),
+    RULE(client_ip),
+    RULE(username),
+    RULE(subject),
+    { .name = "key_file",
+      .type = CONF_STRING,
+      CONF_MEMBER(struct log_settings, redact_key_file),
+      .min = 1,
+      .max = 4000 },
 };
-static const struct conf_table REDACT_TABLE = { .key = REDACT_KEYS, .count = ARRAY_LEN(REDACT_KEYS) };
+/* Its offsets are those in log_settings: it stands at offset 0 of it. */
+static const struct conf_table REDACT_TABLE = CONF_TABLE(REDACT_KEYS, struct log_settings);
 
 /* The outputs come last: they inherit from the rows above. */
 static const struct conf_key LOG_KEYS[] = {
@@ -378,7 +390,7 @@ static const struct conf_key LOG_KEYS[] = {
     UNBUILT_WORD("transcript", "\"always\"", TRANSCRIPT_WORDS),
     SIZE(log_settings, queue_size, "16MiB", KIB(64), GIB(16)),
     WHOLE_LIST("headers", &settings_headers, "message-id from", 0, SMTP_HEADER_WANT_MAX),
-    UNBUILT_OBJECT("redact", &REDACT_TABLE),
+    { .name = "redact", .type = CONF_OBJECT, .table = &REDACT_TABLE },
     UNBUILT_WORD("integrity", "\"off\"", INTEGRITY_WORDS),
     UNBUILT("integrity_key_file", NULL),
     LIST(log_settings, ignore_clients, &conf_cidr_list, NULL, MILLION),

@@ -71,6 +71,11 @@ void settings_inspect_outputs(const struct settings *s, struct conf *c);
 void settings_inspect_directory(struct conf *c, const char *path, const char *file);
 void settings_verify_group(struct conf *c, const char *path, const char *group);
 
+/* The keys of hashes and chains, from their files. */
+void settings_open_keys(struct settings *s, struct conf *c);
+void settings_close_keys(struct settings *s);
+void settings_inspect_keys(const struct settings *s, struct conf *c);
+
 /* Faults that lie between values. */
 void settings_verify(const struct settings *s, struct conf *c);
 /* What only `check` does: looks at files and sockets, and warns. */

@@ -27,7 +27,7 @@ enum scope {
 };
 enum how {
     HOW_PLAIN,
-    HOW_LIST,
+    HOW_RCPT,
     HOW_NS,
     HOW_CLIENT,
     HOW_OURS,
@@ -37,10 +37,12 @@ enum how {
     HOW_DOMAIN,
     HOW_FROM,
     HOW_USER,
+    HOW_LOGIN,
     HOW_PROTOCOL,
     HOW_VERSION,
     HOW_UP_VERSION,
     HOW_STATUS,
+    HOW_RESULT,
     HOW_OK,
     HOW_CODE
 };
@@ -78,6 +80,7 @@ struct ecs {
     struct record_writer *w;
     enum tnx tnx;
     enum scope scope;
+    bool has_user;
     unsigned depth, list; /* open objects; brackets open since a list began */
     enum scope outer[DEPTH_MAX];
     enum record_key path[DEPTH_MAX];
@@ -241,7 +244,18 @@ static void put_more(struct ecs *e, struct span s, enum how how)
             put_listed(e, SPAN_LIT(",\"email.from.address\":"), s);
         break;
     case HOW_USER:
+        e->has_user = true;
         put_listed(e, SPAN_LIT(",\"related.user\":"), s);
+        break;
+    case HOW_LOGIN:
+        if (!e->has_user) {
+            put(e, SPAN_LIT(",\"user.name\":"));
+            json_str(&e->w->json, s);
+            put_listed(e, SPAN_LIT(",\"related.user\":"), s);
+        }
+        break;
+    case HOW_RESULT:
+        put_outcome(e, span_eq(s, SPAN_LIT("ok")), false);
         break;
     case HOW_PROTOCOL:
         put(e, span_begins_nocase(s, SPAN_LIT("lmtp")) ? SPAN_LIT(",\"network.protocol\":\"lmtp\"")
@@ -252,7 +266,7 @@ static void put_more(struct ecs *e, struct span s, enum how how)
                     span_eq(s, SPAN_LIT("indeterminate")) || span_eq(s, SPAN_LIT("reset")));
         break;
     case HOW_PLAIN:
-    case HOW_LIST:
+    case HOW_RCPT:
     case HOW_NS:
     case HOW_PORT:
     case HOW_OUR_PORT:
@@ -295,8 +309,9 @@ static void put_value(struct ecs *e, const struct record_field *f, enum how how)
 {
     if (f->type == REC_STR && (how == HOW_VERSION || how == HOW_UP_VERSION)) {
         put_version(e, f->str, how == HOW_VERSION);
-    } else if (f->type == REC_STR && how == HOW_LIST) {
+    } else if (f->type == REC_STR && how == HOW_RCPT) {
         put_listed(e, SPAN_NONE, f->str);
+        put_again(e, SPAN_LIT(",\"smtptap.envelope.rcpt_to\":"), f);
     } else if (f->type == REC_MS && how == HOW_NS) {
         json_int(&e->w->json, f->num * 1000);
     } else {

@@ -14,7 +14,7 @@
  *
  * how: what is written besides, or instead.
  *   PLAIN     the value
- *   LIST      a list of the one value
+ *   RCPT      a list; of one recipient also smtptap.envelope.rcpt_to
  *   NS        milliseconds as nanoseconds
  *   CLIENT    an address: source.address, client.address, and of an IP address source.ip, client.ip, related.ip,
  *             network.type
@@ -22,10 +22,10 @@
  *   PEER      the value, and of an IP address smtptap.upstream.ip
  *   PORT      also client.port;  OUR_PORT  also destination.port;  DOMAIN  also client.domain
  *   FROM      also email.from.address, unless it is the null sender
- *   USER      also related.user
+ *   USER      also related.user;  LOGIN  also user.name and related.user, unless the record has a user
  *   PROTOCOL  also network.protocol
  *   VERSION   "TLSv1.3" as "1.3", and tls.version_protocol;  UP_VERSION  without the latter
- *   STATUS, OK, CODE   also event.outcome (CODE in `send` alone) */
+ *   STATUS, RESULT, OK, CODE   also event.outcome (CODE in `send` alone) */
 #define RECORD_ECS_ROWS(ROW)                                                                                           \
     ROW(TOP, TIME, PLAIN, "@timestamp")                                                                                \
     ROW(TOP, LEVEL, PLAIN, "log.level")                                                                                \
@@ -49,7 +49,7 @@
     ROW(TOP, MS, NS, "event.duration")                                                                                 \
     ROW(TOP, DURATION_MS, NS, "event.duration")                                                                        \
     ROW(TOP, MAIL_FROM, FROM, "smtptap.envelope.mail_from")                                                            \
-    ROW(TOP, RCPT_TO, LIST, "email.to.address")                                                                        \
+    ROW(TOP, RCPT_TO, RCPT, "email.to.address")                                                                        \
     ROW(TOP, RCPT_DOMAIN, PLAIN, "smtptap.envelope.rcpt_domain")                                                       \
     ROW(TOP, RCPT_COUNT, PLAIN, "smtptap.envelope.rcpt_count")                                                         \
     ROW(TOP, RCPT_ACCEPTED, PLAIN, "smtptap.envelope.rcpt_accepted")                                                   \
@@ -62,6 +62,10 @@
     ROW(TOP, BYTES_IN, PLAIN, "source.bytes")                                                                          \
     ROW(TOP, BYTES_OUT, PLAIN, "destination.bytes")                                                                    \
     ROW(TOP, SERVERNAME, PLAIN, "tls.client.server_name")                                                              \
+    ROW(TOP, METHOD, PLAIN, "smtptap.auth.method")                                                                     \
+    ROW(TOP, USERNAME, LOGIN, "smtptap.auth.username")                                                                 \
+    ROW(TOP, AUTHZID, PLAIN, "smtptap.auth.authzid")                                                                   \
+    ROW(TOP, RESULT, RESULT, "smtptap.auth.result")                                                                    \
     ROW(TOP, RUN, PLAIN, "smtptap.run")                                                                                \
     ROW(TOP, SEQ, PLAIN, "event.sequence")                                                                             \
     ROW(TOP, HASH, PLAIN, "smtptap.hash")                                                                              \
@@ -87,6 +91,8 @@
     ROW(TLS_SERVER, RESUMED, PLAIN, "smtptap.upstream.tls.resumed")                                                    \
     ROW(TLS_SERVER, VERIFIED, PLAIN, "smtptap.upstream.tls.verified")                                                  \
     ROW(TLS_SERVER, IMPLICIT, PLAIN, "smtptap.upstream.tls.implicit")                                                  \
+    ROW(TLS, CLIENT_CERT, PLAIN, "tls.client.subject")                                                                 \
+    ROW(TLS, VERIFIED, PLAIN, "smtptap.tls_verified")                                                                  \
     ROW(TLS, USED, PLAIN, "tls.established")                                                                           \
     ROW(TLS, VERSION, VERSION, "tls.version")                                                                          \
     ROW(TLS, CIPHER, PLAIN, "tls.cipher")                                                                              \

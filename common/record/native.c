@@ -69,8 +69,10 @@ static bool put_rcpt_to(struct record_writer *w, const struct record_rcpt *list,
 static void put_recipient(struct record_writer *w, const struct record_rcpt *rcpt)
 {
     json_open(&w->json, '{');
-    put_key(w, KEY_ADDRESS);
-    json_str(&w->json, rcpt->address);
+    if (!rcpt->hidden) {
+        put_key(w, KEY_ADDRESS);
+        json_str(&w->json, rcpt->address);
+    }
     put_key(w, KEY_STATUS);
     json_str(&w->json, span_str(status_word(rcpt->status)));
     if (rcpt->code != 0) {

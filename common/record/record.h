@@ -55,6 +55,7 @@ struct record_rcpt {
     enum txn_status status;
     int code; /* 0: none */
     struct span enhanced, reply;
+    bool hidden; /* its address is not shown */
 };
 
 enum record_type {
@@ -99,6 +100,8 @@ enum { RECORD_FIELDS_MAX = 160, RECORD_FIELDS_SPARE = 2 };
 struct record {
     enum tnx tnx;
     usec_t time; /* realtime, when the thing happened */
+    /* The client's verified name, which texts may hold though no field does: for redaction alone. */
+    struct span client_name;
     unsigned count;
     struct record_field field[RECORD_FIELDS_MAX];
 };
@@ -110,6 +113,7 @@ static inline void record_begin(struct record *r, enum tnx tnx, usec_t realtime)
 {
     r->tnx = tnx;
     r->time = realtime;
+    r->client_name = SPAN_NONE;
     r->count = 0;
 }
 void record_str(struct record *r, enum record_key key, struct span s);

@@ -40,6 +40,7 @@ static void log_free(struct log **log)
     for (size_t i = 0; i < l->writers; i++)
         writer_free(&l->writer[i]);
     for (unsigned i = 0; i < l->loggers; i++) {
+        redact_free(&l->logger[i].redact);
         buf_free(&l->logger[i].line);
         buf_pool_free(&l->logger[i].pool);
     }
@@ -69,6 +70,8 @@ static struct log *log_new(const struct log_settings *set, unsigned loggers)
         l->log = log;
         l->index = i;
         buf_init(&l->line, &l->pool);
+        if (redact_wanted(&set->redact))
+            l->redact = redact_new(&set->redact, span_of(set->redact_key.p, set->redact_key.n));
     }
     log->writer = alloc_zeroed(set->outputs, sizeof(*log->writer));
     log->notice = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -12,6 +12,7 @@ struct logger {
     struct buf line;
     struct buf_pool pool;
     struct json_time_cache clock;
+    struct redact *redact; /* NULL: nothing is redacted */
     struct record record; /* the caller's, with its component */
     log_wake *wake;       /* with arg under log->lock */
     void *arg;

@@ -4,6 +4,8 @@
 
 #include "proxy/log/log_impl.h"
 
+enum { REDACT_BLOCK = 4096 };
+
 static bool is_dialogue(enum tnx tnx) { return tnx == TNX_COMMAND || tnx == TNX_SEND || tnx == TNX_DATA; }
 
 bool logger_wants(const struct logger *l, enum level level) { return level <= l->log->level; }
@@ -15,6 +17,7 @@ static const struct record *with_component(struct logger *l, const struct record
     if (r->count > 0 && r->field[0].key == KEY_COMPONENT)
         return r;
     record_begin(own, r->tnx, r->time);
+    own->client_name = r->client_name;
     record_str(own, KEY_COMPONENT, l->log->component);
     if (r->count > RECORD_FIELDS_MAX - RECORD_FIELDS_SPARE - own->count)
         abort();
@@ -37,6 +40,26 @@ static void logger_put(struct logger *l, const struct record *r, enum log_format
     buf_consume(&l->line, buf_len(&l->line));
 }
 
+static void logger_put_all(struct logger *l, const struct record *r, enum level level)
+{
+    for (enum log_format f = 0; f < FORMAT_COUNT; f++) {
+        if (level < l->log->level_end[f])
+            logger_put(l, r, f, level);
+    }
+}
+
+/* Every record of the log goes through here but `dropped`, which tells of nobody. */
+static __attribute__((noinline)) void logger_put_redacted(struct logger *l, const struct record *r, enum level level)
+{
+    _Alignas(max_align_t) char block[REDACT_BLOCK];
+    struct record redacted;
+    struct arena mem;
+    arena_init(&mem, block, sizeof(block));
+    redact_record(l->redact, &redacted, r, &mem);
+    logger_put_all(l, &redacted, level);
+    arena_free(&mem);
+}
+
 void logger_write(struct logger *l, const struct record *r)
 {
     struct log *log = l->log;
@@ -44,10 +67,10 @@ void logger_write(struct logger *l, const struct record *r)
     if (level > log->level)
         return;
     r = with_component(l, r);
-    for (enum log_format f = 0; f < FORMAT_COUNT; f++) {
-        if (level < log->level_end[f])
-            logger_put(l, r, f, level);
-    }
+    if (UNLIKELY(l->redact != NULL))
+        logger_put_redacted(l, r, level);
+    else
+        logger_put_all(l, r, level);
 }
 
 /* Of two outputs, the one that forbids to read is stricter. */

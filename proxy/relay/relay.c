@@ -160,6 +160,7 @@ static void trace_caps(const struct session *s)
     const struct offer_view *view = relay_offer(s);
     smtp_caps_print(&view->caps, view->rules.hidden, print_keyword, &shown);
     record_begin(&r, TNX_CAPS, s->w->loop.real);
+    r.client_name = span_str(s->hostname);
     record_str(&r, KEY_COMPONENT, s->trace.component);
     record_cstr(&r, KEY_CID, s->trace.cid);
     if (s->user != NULL)
@@ -394,6 +395,7 @@ static struct session *session_new(struct worker *w, const struct accepted *a)
     s->protocol = s->set->server.protocol == PROTOCOL_LMTP ? "LMTP" : "SMTP";
     list_init(&s->held);
     s->trace = (struct trace){ .log = w->logger, .loop = &w->loop, .component = span_str(a->settings->log.component) };
+    s->trace.hostname = &s->hostname;
     s->trace.quiet = cidr_list_contains(&a->settings->log.ignore_clients, &a->peer);
     worker_make_cid(w, s->trace.cid);
     netaddr_print_ip(&a->peer, s->trace.host);

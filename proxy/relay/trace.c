@@ -22,6 +22,8 @@ static void begin(const struct trace *t, struct record *r, struct head *h, enum 
                   const char *host)
 {
     record_begin(r, tnx, t->loop->real);
+    if (t->hostname != NULL)
+        r->client_name = span_str(*t->hostname);
     record_str(r, KEY_COMPONENT, t->component);
     if (t->cid[0] != '\0')
         record_cstr(r, KEY_CID, t->cid);

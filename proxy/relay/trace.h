@@ -18,6 +18,7 @@ struct trace {
     char cid[CID_MAX];
     char host[NETADDR_STRLEN]; /* the real client */
     const char *user;          /* who logged in; borrowed; NULL: nobody */
+    char *const *hostname;     /* its verified name, NULL: none, or not known yet; may be NULL itself */
     bool quiet;                /* log.ignore_clients */
 };
 

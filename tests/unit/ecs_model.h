@@ -141,7 +141,7 @@ static inline const char *ecs_top_scope(struct json_object *native)
 
 static inline bool ecs_is_same(struct json_object *native, struct json_object *ecs, const char *how)
 {
-    if (strcmp(how, "LIST") == 0 && json_object_is_type(native, json_type_string))
+    if (strcmp(how, "RCPT") == 0 && json_object_is_type(native, json_type_string))
         return json_object_array_length(ecs) == 1 && json_object_equal(native, json_object_array_get_idx(ecs, 0));
     if (strcmp(how, "NS") == 0) {
         double ns = json_object_get_double(native) * 1e6 - (double)json_object_get_int64(ecs);

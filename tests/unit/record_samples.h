@@ -245,6 +245,14 @@ static inline void sample_proxy(struct sample *s)
 {
     record_int(&s->r, KEY_VERSION, 2);
     record_int(&s->r, KEY_PORT, 4711);
+    sample_str(s, KEY_PROXY);
+    record_open(&s->r, KEY_TLS);
+    record_bool(&s->r, KEY_USED, true);
+    record_cstr(&s->r, KEY_VERSION, "TLSv1.3");
+    sample_str(s, KEY_CLIENT_CERT);
+    record_bool(&s->r, KEY_VERIFIED, true);
+    record_close(&s->r);
+    sample_str(s, KEY_UNIQUE_ID);
     sample_cat(s, KEY_ERR);
 }
 
@@ -307,6 +315,12 @@ static inline void sample_body(struct sample *s, enum tnx tnx, enum side side)
         sample_close(s);
         break;
     case TNX_AUTH:
+        record_cstr(&s->r, KEY_METHOD, "PLAIN");
+        sample_str(s, KEY_USERNAME);
+        sample_str(s, KEY_AUTHZID);
+        record_cstr(&s->r, KEY_RESULT, "fail");
+        record_int(&s->r, KEY_CODE, 535);
+        break;
     case TNX_DEAUTH:
     case TNX_XCLIENT:
     case TNX_XFORWARD:

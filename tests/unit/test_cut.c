@@ -46,8 +46,9 @@ static void put_text(struct record *r, enum record_key key, const char *text, si
 static void put_lists(struct made *m, const char *text, const struct shape *s)
 {
     for (size_t i = 0; i < s->rcpts; i++)
-        m->rcpts[i] = (struct record_rcpt){ span_of(text, s->rcpt), STATUS_ACCEPTED, 250, SPAN_LIT("2.1.5"),
-                                            span_of(text, s->response) };
+        m->rcpts[i] = (struct record_rcpt){
+            span_of(text, s->rcpt), STATUS_ACCEPTED, 250, SPAN_LIT("2.1.5"), span_of(text, s->response), false
+        };
     for (size_t i = 0; i < s->anomalies; i++)
         m->anomalies[i] = SPAN_LIT("bare_lf_and_more");
     record_rcpts(&m->r, KEY_RCPT_TO, REC_RCPT_TO, m->rcpts, s->rcpts);

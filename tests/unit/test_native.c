@@ -76,9 +76,9 @@ static void test_nesting(void **state)
     (void)state;
     static const struct span offered[] = { SPAN_LIT("SIZE"), SPAN_LIT("DSN") };
     static const struct record_rcpt rcpts[] = {
-        { SPAN_LIT("a@b"), STATUS_ACCEPTED, 250, SPAN_LIT("2.1.5"), SPAN_LIT("Ok") },
-        { SPAN_LIT("c@d"), STATUS_REJECTED, 550, SPAN_LIT(""), SPAN_LIT("") },
-        { SPAN_LIT("e@f"), STATUS_RESET, 0, SPAN_LIT(""), SPAN_LIT("") },
+        { SPAN_LIT("a@b"), STATUS_ACCEPTED, 250, SPAN_LIT("2.1.5"), SPAN_LIT("Ok"), false },
+        { SPAN_LIT("c@d"), STATUS_REJECTED, 550, SPAN_LIT(""), SPAN_LIT(""), false },
+        { SPAN_LIT("e@f"), STATUS_RESET, 0, SPAN_LIT(""), SPAN_LIT(""), false },
     };
     struct record r;
     begin(&r, TNX_CAPS);
@@ -157,7 +157,7 @@ static void check_hostile(struct span s)
 {
     char written[256], repaired[256], keys[256];
     size_t w = 0, n = 0;
-    struct record_rcpt rcpt = { s, STATUS_ACCEPTED, 250, s, s };
+    struct record_rcpt rcpt = { s, STATUS_ACCEPTED, 250, s, s, false };
     struct record r;
     struct buf b;
     json_model(s, written, &w, repaired, &n);

@@ -223,7 +223,8 @@ static void test_defaults_written_out(void **state)
     static const char LOG[] =
         "\"log\": {\"format\": \"native\", \"level\": \"debug\", \"component\": \"smtptap\", \"outputs\": [{\"type\": "
         "\"stdout\"}], \"overflow\": \"block\", \"block_timeout\": \"30s\", \"sync\": \"none\", \"transcript\": "
-        "\"always\", \"queue_size\": \"16MiB\", \"headers\": [\"message-id\", \"from\"], \"redact\": {}, "
+        "\"always\", \"queue_size\": \"16MiB\", \"headers\": [\"message-id\", \"from\"], \"redact\": {\"addresses\": "
+        "\"keep\", \"client_ip\": \"keep\", \"username\": \"keep\", \"subject\": \"keep\"}, "
         "\"integrity\": \"off\", \"ignore_clients\": [], \"max_record\": 8000, \"cookie\": false}";
     char text[8192];
     snprintf(

@@ -63,7 +63,8 @@ class Smtptap:
         self.config = merged(self.config, config or {})
         self.level = level
         self.path = os.path.join(workdir, "smtptap.json")
-        self.log = Log(self.config["log"].get("max_record", 8000))
+        drop = "drop" in self.config["log"].get("redact", {}).values()
+        self.log = Log(self.config["log"].get("max_record", 8000), ("host", "mail_from", "rcpt_to") if drop else ())
         self.stderr = bytearray()
         self.clients, self.stopped = [], False
         self.mark = 0  # where in the log the running test began

@@ -1,0 +1,354 @@
+/* Fields. What a field holds decides: an address, the client, a user, a subject; the words of closed sets and ids stay;
+ * all other text is searched. A record of the server itself (its listeners, its configuration) tells nothing of
+ * anybody. */
+#include "common/record/redact.h"
+
+#include <stdlib.h>
+
+#include "common/digest/digest.h"
+#include "common/record/redact_impl.h"
+
+enum field {
+    FIELD_TEXT,
+    FIELD_WORD, /* stays */
+    FIELD_ADDRESS,
+    FIELD_DOMAIN,
+    FIELD_HOST,
+    FIELD_NAME,
+    FIELD_USER,
+    FIELD_SUBJECT,
+};
+/* clang-format off */
+static const enum field FIELD_OF[KEY_COUNT] = {
+    [KEY_COMPONENT] = FIELD_WORD,  [KEY_CID] = FIELD_WORD,        [KEY_TID] = FIELD_WORD,
+    [KEY_SIDE] = FIELD_WORD,       [KEY_LISTENER] = FIELD_WORD,   [KEY_LOCAL_HOST] = FIELD_WORD,
+    [KEY_SERVER] = FIELD_WORD,     [KEY_STATUS] = FIELD_WORD,     [KEY_STAGE] = FIELD_WORD,
+    [KEY_QUEUE_ID] = FIELD_WORD,   [KEY_CIPHER] = FIELD_WORD,     [KEY_VERSION] = FIELD_WORD,
+    [KEY_CLASS] = FIELD_WORD,      [KEY_DECIDED_BY] = FIELD_WORD, [KEY_PROTOCOL] = FIELD_WORD,
+    [KEY_COMMAND] = FIELD_WORD,    [KEY_REASON] = FIELD_WORD,     [KEY_MESSAGE_ID] = FIELD_WORD,
+    [KEY_ENHANCED] = FIELD_WORD,   [KEY_OUTPUT] = FIELD_WORD,     [KEY_BODY] = FIELD_WORD,
+    [KEY_MAIL_FROM] = FIELD_ADDRESS, [KEY_RCPT_TO] = FIELD_ADDRESS, [KEY_ADDRESS] = FIELD_ADDRESS,
+    [KEY_RCPT_DOMAIN] = FIELD_DOMAIN,
+    [KEY_HOST] = FIELD_HOST,       [KEY_PROXY] = FIELD_HOST,      [KEY_HOSTNAME] = FIELD_NAME,
+    [KEY_USER] = FIELD_USER,       [KEY_USERNAME] = FIELD_USER,   [KEY_AUTHZID] = FIELD_USER,
+    [KEY_CLIENT_CERT] = FIELD_USER,
+    [KEY_METHOD] = FIELD_WORD,     [KEY_RESULT] = FIELD_WORD,
+    [KEY_SUBJECT] = FIELD_SUBJECT,
+};
+/* clang-format on */
+
+struct redact *redact_new(const struct redact_rules *rules, struct span key)
+{
+    struct redact *x = calloc(1, sizeof(*x));
+    if (x == NULL)
+        abort();
+    x->rules = *rules;
+    if (key.n > 0)
+        x->hmac = digest_hmac_new(key);
+    buf_init(&x->text, NULL);
+    return x;
+}
+
+void redact_free(struct redact **x)
+{
+    if (*x == NULL)
+        return;
+    digest_hmac_free(&(*x)->hmac);
+    buf_free(&(*x)->text);
+    free(*x);
+    *x = NULL;
+}
+
+/* What a record is of: its host may be the server's. */
+struct stage {
+    struct redact *x;
+    enum tnx tnx;
+    unsigned depth;
+    bool upstream;
+};
+
+static bool is_of_server(enum tnx tnx)
+{
+    return tnx == TNX_LISTEN || tnx == TNX_DROPPED || tnx == TNX_RELOAD || tnx == TNX_CLOSING || tnx == TNX_CLOSED;
+}
+
+static bool is_servers_host(const struct stage *s)
+{
+    return s->depth > 0 || (s->upstream && (s->tnx == TNX_CONNECTION || s->tnx == TNX_CLOSE || s->tnx == TNX_ERROR));
+}
+
+static enum field field_of(const struct stage *s, const struct record_field *f)
+{
+    enum field field = f->key < KEY_COUNT ? FIELD_OF[f->key] : FIELD_TEXT;
+    if (f->name.n > 0)
+        return FIELD_TEXT;
+    if (field == FIELD_HOST && is_servers_host(s))
+        return FIELD_WORD;
+    if (field == FIELD_SUBJECT && s->depth > 0)
+        return FIELD_WORD; /* of the upstream's certificate */
+    return field;
+}
+
+static void add_name(struct span *list, unsigned *n, struct span name)
+{
+    if (name.n > 0 && *n < REDACT_NAMES_MAX)
+        list[(*n)++] = name;
+}
+
+static void add_ours(struct redact *x, struct span text)
+{
+    if (x->our_count < REDACT_OURS_MAX && netaddr_parse_ip(&x->ours[x->our_count], text))
+        x->our_count++;
+}
+
+/* Whom the texts of this record may name. */
+static void learn_field(struct stage *s, const struct record_field *f)
+{
+    struct redact *x = s->x;
+    enum field field = field_of(s, f);
+    if (f->key == KEY_SIDE)
+        s->upstream = span_eq(f->str, SPAN_LIT("upstream"));
+    else if (field == FIELD_NAME && x->rules.client_ip != REDACT_KEEP)
+        add_name(x->client_name, &x->client_names, f->str);
+    else if (field == FIELD_USER && redact_user_how(x, f->str) != REDACT_KEEP)
+        add_name(x->user, &x->users, f->str);
+    else if (field == FIELD_HOST && f->key == KEY_HOST && !netaddr_parse_ip(&x->client, f->str))
+        x->client.family = NETADDR_NONE;
+    else if (field == FIELD_WORD && (f->key == KEY_LOCAL_HOST || f->key == KEY_HOST))
+        add_ours(x, f->str);
+}
+
+static void learn(struct stage *s, const struct record *in)
+{
+    struct redact *x = s->x;
+    x->client_names = x->users = x->our_count = 0;
+    x->client.family = NETADDR_NONE;
+    if (x->rules.client_ip != REDACT_KEEP)
+        add_name(x->client_name, &x->client_names, in->client_name);
+    for (unsigned i = 0; i < in->count; i++) {
+        const struct record_field *f = &in->field[i];
+        s->depth += f->type == REC_OPEN || f->type == REC_OPEN_LIST;
+        s->depth -= f->type == REC_CLOSE || f->type == REC_CLOSE_LIST;
+        if (f->type == REC_STR)
+            learn_field(s, f);
+    }
+}
+
+static struct span put_address(struct redact *x, struct span address)
+{
+    struct span local, domain;
+    if (address.n == 0)
+        return address;
+    redact_split(address, &local, &domain);
+    redact_put_address(x, local, domain, x->rules.addresses);
+    return redact_take(x);
+}
+
+static struct span put_host(struct redact *x, struct span host)
+{
+    struct netaddr ip;
+    if (!netaddr_parse_ip(&ip, host))
+        return host;
+    redact_put_ip(x, &ip);
+    return redact_take(x);
+}
+
+/* The rule that a field is under; KEEP: it is text like any other. */
+static enum redact_how rule_of(const struct redact *x, enum field field, struct span s)
+{
+    switch (field) {
+    case FIELD_ADDRESS:
+    case FIELD_DOMAIN:
+        return x->rules.addresses;
+    case FIELD_HOST:
+    case FIELD_NAME:
+        return x->rules.client_ip;
+    case FIELD_USER:
+        return redact_user_how(x, s);
+    case FIELD_SUBJECT:
+        return x->rules.subject;
+    case FIELD_TEXT:
+    case FIELD_WORD:
+        break;
+    }
+    return REDACT_KEEP;
+}
+
+static struct span put_value(struct redact *x, enum field field, struct span s)
+{
+    switch (field) {
+    case FIELD_ADDRESS:
+        return put_address(x, s);
+    case FIELD_DOMAIN:
+        redact_put_domain(x, s);
+        return redact_take(x);
+    case FIELD_HOST:
+        return put_host(x, s);
+    case FIELD_NAME:
+        redact_put_name(x, s);
+        return redact_take(x);
+    case FIELD_USER:
+        redact_put_user(x, s);
+        return redact_take(x);
+    case FIELD_SUBJECT:
+        redact_put_subject(x, s);
+        return redact_take(x);
+    case FIELD_TEXT:
+    case FIELD_WORD:
+        break;
+    }
+    return s;
+}
+
+/* Headers that are lists of people. */
+static bool is_address_header(struct span name)
+{
+    static const char *const words[] = { "from",
+                                         "sender",
+                                         "reply-to",
+                                         "to",
+                                         "cc",
+                                         "bcc",
+                                         "return-path",
+                                         "errors-to",
+                                         "resent-from",
+                                         "resent-sender",
+                                         "resent-to",
+                                         "resent-cc",
+                                         "resent-bcc",
+                                         "delivered-to",
+                                         "x-original-to",
+                                         "envelope-to",
+                                         "disposition-notification-to" };
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (span_eq_nocase(name, span_str(words[i])))
+            return true;
+    }
+    return false;
+}
+
+static struct span put_text(struct redact *x, const struct record_field *f, struct span s)
+{
+    if (x->rules.addresses != REDACT_KEEP && is_address_header(f->name))
+        return redact_addresses_of(x, s);
+    return redact_text(x, s);
+}
+
+/* False: the field goes. A null sender is nobody's address. */
+static bool put_str(struct stage *s, enum field field, struct record_field *f)
+{
+    enum redact_how how = rule_of(s->x, field, f->str);
+    if (how == REDACT_KEEP)
+        f->str = field == FIELD_WORD ? f->str : put_text(s->x, f, f->str);
+    else if (how == REDACT_DROP && f->str.n > 0)
+        return false;
+    else
+        f->str = put_value(s->x, field, f->str);
+    return true;
+}
+
+/* Addresses stand across the borders of pieces. */
+static void put_cat(struct redact *x, struct record_field *f)
+{
+    size_t n = 0, at = 0;
+    for (size_t i = 0; i < f->strs.n; i++)
+        n += f->strs.p[i].n;
+    char *whole = arena_bytes(x->mem, n);
+    for (size_t i = 0; i < f->strs.n; i++) {
+        if (f->strs.p[i].n > 0)
+            memcpy(whole + at, f->strs.p[i].p, f->strs.p[i].n);
+        at += f->strs.p[i].n;
+    }
+    f->type = REC_STR;
+    f->str = redact_text(x, span_of(whole, n));
+}
+
+static void put_strs(struct redact *x, struct record_field *f)
+{
+    struct span *list = arena_alloc(x->mem, f->strs.n * sizeof(*list));
+    for (size_t i = 0; i < f->strs.n; i++)
+        list[i] = redact_text(x, f->strs.p[i]);
+    f->strs.p = list;
+}
+
+static void put_reply(struct redact *x, struct record_field *f)
+{
+    const struct smtp_reply *reply = f->reply;
+    struct span line, *list = arena_alloc(x->mem, (reply->wire.n / 3 + 1) * sizeof(*list));
+    size_t pos = 0, n = 0;
+    while (smtp_reply_line(reply, &pos, true, &line))
+        list[n++] = redact_text(x, line);
+    f->type = REC_STRS;
+    f->strs.p = list;
+    f->strs.n = n;
+}
+
+/* An address that is dropped leaves its member. */
+static bool put_rcpts(struct redact *x, struct record_field *f)
+{
+    bool keep = x->rules.addresses == REDACT_KEEP, drop = x->rules.addresses == REDACT_DROP;
+    struct record_rcpt *list = arena_alloc(x->mem, f->rcpts.n * sizeof(*list));
+    if (drop && f->type == REC_RCPT_TO)
+        return false;
+    for (size_t i = 0; i < f->rcpts.n; i++) {
+        list[i] = f->rcpts.p[i];
+        list[i].hidden = drop;
+        if (!drop)
+            list[i].address = keep ? redact_text(x, list[i].address) : put_address(x, list[i].address);
+        if (f->type == REC_RECIPIENTS)
+            list[i].reply = redact_text(x, list[i].reply);
+    }
+    f->rcpts.p = list;
+    return true;
+}
+
+static bool put_field(struct stage *s, struct record_field *f)
+{
+    enum field field = field_of(s, f);
+    switch (f->type) {
+    case REC_STR:
+        return put_str(s, field, f);
+    case REC_CAT:
+        if (rule_of(s->x, field, SPAN_NONE) == REDACT_DROP)
+            return false;
+        put_cat(s->x, f);
+        return field == FIELD_TEXT || put_str(s, field, f);
+    case REC_STRS:
+        put_strs(s->x, f);
+        return true;
+    case REC_REPLY:
+        put_reply(s->x, f);
+        return true;
+    case REC_RCPT_TO:
+    case REC_RECIPIENTS:
+        return put_rcpts(s->x, f);
+    case REC_OPEN:
+    case REC_OPEN_LIST:
+        s->depth++;
+        return true;
+    case REC_CLOSE:
+    case REC_CLOSE_LIST:
+        s->depth--;
+        return true;
+    case REC_INT:
+    case REC_BOOL:
+    case REC_MS:
+    case REC_NULL:
+        return true;
+    }
+    return true;
+}
+
+void redact_record(struct redact *x, struct record *out, const struct record *in, struct arena *mem)
+{
+    struct stage s = { .x = x, .tnx = in->tnx };
+    record_begin(out, in->tnx, in->time);
+    x->mem = mem;
+    learn(&s, in);
+    for (unsigned i = 0; i < in->count; i++) {
+        struct record_field *f = &out->field[out->count];
+        *f = in->field[i];
+        if (is_of_server(in->tnx) || put_field(&s, f))
+            out->count++;
+    }
+}

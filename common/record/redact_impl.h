@@ -1,0 +1,52 @@
+/* The inside of redaction: redact.c (fields), redact_text.c (what stands in text) and redact_value.c (one value). */
+#ifndef COMMON_RECORD_REDACT_IMPL_H
+#define COMMON_RECORD_REDACT_IMPL_H
+
+#include "common/buf.h"
+#include "common/netaddr.h"
+#include "common/record/redact.h"
+
+enum { REDACT_NAMES_MAX = 4, REDACT_OURS_MAX = 6 };
+
+struct redact {
+    struct redact_rules rules;
+    struct digest_hmac *hmac; /* NULL: nothing is hashed */
+    struct buf text;          /* the one under way */
+    /* Of the record under way: names to look for, and addresses that are not the client's. */
+    struct span client_name[REDACT_NAMES_MAX], user[REDACT_NAMES_MAX];
+    unsigned client_names, users;
+    struct netaddr ours[REDACT_OURS_MAX];
+    unsigned our_count;
+    struct netaddr client; /* is not ours, even where the two are one machine */
+    struct arena *mem;
+};
+
+/* What a hash is of: equal texts of two kinds have nothing in common. */
+enum redact_kind { REDACT_ADDRESS, REDACT_IP, REDACT_NAME, REDACT_USER, REDACT_SUBJECT };
+
+/* Append to x->text what may stand for the value; with `drop` a '*'. */
+void redact_put_address(struct redact *x, struct span local, struct span domain, enum redact_how how);
+void redact_put_ip(struct redact *x, const struct netaddr *ip);
+void redact_put_name(struct redact *x, struct span name);
+void redact_put_user(struct redact *x, struct span user);
+void redact_put_subject(struct redact *x, struct span subject);
+/* A domain, which may be the client's own name or hold its address. */
+void redact_put_domain(struct redact *x, struct span domain);
+/* A user's name that is an address is under both rules. */
+enum redact_how redact_user_how(const struct redact *x, struct span user);
+/* Cuts an address in two at its last '@'; what can't be a domain is not in either. */
+bool redact_split(struct span address, struct span *local, struct span *domain);
+
+/* The text with all that it holds redacted; the text itself where nothing is to be changed. */
+struct span redact_text(struct redact *x, struct span text);
+/* The addresses in it alone, with commas between: display names are people's names. */
+struct span redact_addresses_of(struct redact *x, struct span text);
+/* Takes x->text into x->mem. */
+struct span redact_take(struct redact *x);
+
+static inline bool redact_is_alnum(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (unsigned char)c >= 0x80;
+}
+
+#endif

@@ -1,0 +1,332 @@
+/* What stands in text: one walk over it, in which each place is asked for an address, a known name, an IP address. What
+ * is found is replaced, what lies between is copied. In doubt more is taken than less: four numbers with dots are an
+ * IP address whatever they were meant for, and where they are part of a name (45.113.0.203.dnsbl.example, a name like
+ * dsl-203-0-113-45) they are not shown in part, for a part of a number turned round would complete the other part. */
+#include "common/codec.h"
+#include "common/record/redact_impl.h"
+
+enum { QUOTED_MAX = 1024 };
+
+struct walk {
+    struct redact *x;
+    struct span text;
+    size_t at, copied; /* text before `copied` is in x->text */
+    bool changed;
+    bool addresses_only; /* nothing else is looked for or copied */
+    bool domain;         /* no address is looked for */
+};
+
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+static bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+static bool is_local(char c) { return redact_is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~.", c) != NULL); }
+static bool is_domain(char c) { return redact_is_alnum(c) || c == '.' || c == '-' || c == '_'; }
+
+static char at(const struct walk *w, size_t i) { return i < w->text.n ? w->text.p[i] : '\0'; }
+static struct span part(const struct walk *w, size_t from, size_t end) { return span_of(w->text.p + from, end - from); }
+
+/* What lies before `from` is copied; the caller puts what stands for [from, end). */
+static void replace(struct walk *w, size_t from, size_t end)
+{
+    if (!w->addresses_only)
+        buf_append(&w->x->text, w->text.p + w->copied, from - w->copied);
+    else if (!buf_empty(&w->x->text))
+        buf_append(&w->x->text, ", ", 2);
+    w->copied = w->at = end;
+    w->changed = true;
+}
+
+static void put_star(struct walk *w) { buf_append(&w->x->text, "*", 1); }
+
+static size_t domain_end(const struct walk *w, size_t i)
+{
+    if (at(w, i) == '[') {
+        size_t end = i + 1;
+        while (is_domain(at(w, end)) || at(w, end) == ':')
+            end++;
+        return at(w, end) == ']' ? end + 1 : i;
+    }
+    while (i < w->text.n && is_domain(w->text.p[i]))
+        i++;
+    return i;
+}
+
+/* Behind the '@', or what it is called in a URL, at i; 0: there is none, or no domain. */
+static size_t behind_at(const struct walk *w, size_t i)
+{
+    size_t next = at(w, i) == '@' ? i + 1 : at(w, i) == '%' && at(w, i + 1) == '4' && at(w, i + 2) == '0' ? i + 3 : 0;
+    return next < w->text.n && (is_domain(w->text.p[next]) || domain_end(w, next) > next) ? next : 0;
+}
+
+/* The end of a local part that begins at i, where an '@' is; else i. */
+static size_t local_end(const struct walk *w, size_t i)
+{
+    size_t end = i, max = min_size(w->text.n, i + QUOTED_MAX);
+    if (at(w, i) == '"') {
+        for (end++; end < max && w->text.p[end] != '"'; end++)
+            end += w->text.p[end] == '\\';
+        return at(w, end) == '"' && behind_at(w, end + 1) != 0 ? end + 1 : i;
+    }
+    while (end < w->text.n && is_local(w->text.p[end]) && (end == i || behind_at(w, end) == 0))
+        end++;
+    return behind_at(w, end) != 0 ? end : i;
+}
+
+/* "AUTH=bob", "id=bob": the key is not of the local part. An address with '=' before its name loses the wrong part to
+ * nobody: both are of it, and hidden as one where the key isn't letters alone. */
+static size_t behind_key(const struct walk *w, size_t from, size_t end)
+{
+    size_t i = from;
+    while (i < end && redact_is_alnum(w->text.p[i]) && (unsigned char)w->text.p[i] < 0x80 && !is_digit(w->text.p[i]))
+        i++;
+    return i > from && i + 1 < end && w->text.p[i] == '=' ? i + 1 : from;
+}
+
+static bool take_address(struct walk *w)
+{
+    size_t from = w->at, end = local_end(w, from);
+    if (end == from)
+        return false;
+    size_t domain = behind_at(w, end), stop = domain_end(w, domain);
+    for (size_t next; (next = behind_at(w, stop)) != 0; stop = domain_end(w, next)) {
+        end = stop; /* what has two '@' is cut at the last */
+        domain = next;
+    }
+    from = behind_key(w, from, end);
+    struct span local = part(w, from, end), name = part(w, domain, stop);
+    while (name.n > 1 && name.p[name.n - 1] == '.') {
+        name.n--;
+        stop--;
+    }
+    replace(w, from, stop);
+    redact_put_address(w->x, local, name, w->x->rules.addresses);
+    return true;
+}
+
+/* A word stands here and ends here; its own ends may be anything. */
+static bool is_word(const struct walk *w, struct span word)
+{
+    size_t i = w->at;
+    return word.n > 0 && span_begins_nocase(span_skip(w->text, i), word) &&
+           (i == 0 || i == w->copied || !redact_is_alnum(w->text.p[i - 1]) || !redact_is_alnum(word.p[0])) &&
+           (!redact_is_alnum(at(w, i + word.n)) || !redact_is_alnum(word.p[word.n - 1]));
+}
+
+static bool take_name(struct walk *w)
+{
+    struct redact *x = w->x;
+    for (unsigned i = 0; i < x->client_names; i++) {
+        if (is_word(w, x->client_name[i])) {
+            struct span name = x->client_name[i];
+            replace(w, w->at, w->at + name.n);
+            redact_put_name(x, name);
+            return true;
+        }
+    }
+    for (unsigned i = 0; i < x->users; i++) {
+        if (is_word(w, x->user[i])) {
+            struct span user = x->user[i];
+            replace(w, w->at, w->at + user.n);
+            redact_put_user(x, user);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_ours(const struct redact *x, const struct netaddr *ip)
+{
+    for (unsigned i = 0; i < x->our_count; i++) {
+        if (netaddr_eq_ip(&x->ours[i], ip))
+            return !netaddr_eq_ip(&x->client, ip);
+    }
+    return false;
+}
+
+/* An address of ours is passed over. `bare`: it is not part of a name. */
+static void put_ip(struct walk *w, size_t end, bool bare)
+{
+    struct netaddr ip;
+    bool good = bare && netaddr_parse_ip(&ip, part(w, w->at, end));
+    if (good && is_ours(w->x, &ip)) {
+        w->at = end;
+        return;
+    }
+    replace(w, w->at, end);
+    if (good)
+        redact_put_ip(w->x, &ip);
+    else
+        put_star(w);
+}
+
+static bool is_name_char(char c) { return redact_is_alnum(c) || c == '-' || c == '_'; }
+
+/* Four groups of digits or more, with one kind of sign between. */
+static bool take_quad(struct walk *w)
+{
+    size_t i = w->at, end = i, groups = 0, longest = 0;
+    char before = i > 0 ? w->text.p[i - 1] : ' ', sign = '\0';
+    if (!is_digit(w->text.p[i]) || is_digit(before))
+        return false;
+    for (;;) {
+        size_t digits = 0;
+        while (is_digit(at(w, i + digits)))
+            digits++;
+        if (digits == 0)
+            break;
+        longest = max_size(longest, digits);
+        groups++;
+        end = i += digits;
+        char c = at(w, i);
+        if ((c != '.' && c != '-') || (sign != '\0' && c != sign))
+            break;
+        sign = c;
+        i++;
+    }
+    if (groups < 4 || (sign == '-' && longest > 3))
+        return false;
+    char after = at(w, end), beyond = at(w, end + 1);
+    bool in_name = is_name_char(before) || (before == '.' && w->at > 1 && is_name_char(w->text.p[w->at - 2])) ||
+                   is_name_char(after) || (after == '.' && is_name_char(beyond));
+    put_ip(w, end, !in_name && sign == '.');
+    return true;
+}
+
+/* A run of hexadecimal digits, colons and dots is an IPv6 address, or has so much of one that it is not shown. "IPv6:"
+ * may stand before it, and a lone colon be no part of it. */
+static bool take_v6(struct walk *w)
+{
+    struct netaddr ip;
+    size_t from = w->at, end, colons = 0;
+    bool twice = false;
+    char before = from > 0 && from != w->copied ? w->text.p[from - 1] : ' ';
+    if ((!is_hex(w->text.p[from]) && w->text.p[from] != ':') || is_hex(before) || before == ':')
+        return false;
+    if (span_begins_nocase(span_skip(w->text, from), SPAN_LIT("6:")) && from >= 3 &&
+        span_eq_nocase(part(w, from - 3, from), SPAN_LIT("IPv")))
+        from += 2;
+    for (end = from; is_hex(at(w, end)) || at(w, end) == ':' || (at(w, end) == '.' && colons > 1); end++) {
+        colons += w->text.p[end] == ':';
+        twice |= w->text.p[end] == ':' && at(w, end + 1) == ':';
+    }
+    if (!twice && colons < 7)
+        return false;
+    while (end > from && w->text.p[end - 1] == '.')
+        end--;
+    if (w->text.p[from] == ':' && at(w, from + 1) != ':')
+        from++;
+    if (w->text.p[end - 1] == ':' && w->text.p[end - 2] != ':')
+        end--;
+    w->at = from;
+    put_ip(w, end, !redact_is_alnum(at(w, end)) && netaddr_parse_ip(&ip, part(w, from, end)));
+    return true;
+}
+
+static bool take_ip(struct walk *w)
+{
+    if (w->x->rules.client_ip == REDACT_KEEP || w->addresses_only)
+        return false;
+    return take_v6(w) || take_quad(w);
+}
+
+/* Local parts begin where a run of their signs does, so that no address is taken without its beginning. */
+static bool begins_local(const struct walk *w)
+{
+    size_t i = w->at;
+    return at(w, i) == '"' || (is_local(w->text.p[i]) && (i == 0 || i == w->copied || !is_local(w->text.p[i - 1])));
+}
+
+static void walk(struct walk *w)
+{
+    bool addresses = !w->domain && w->x->rules.addresses != REDACT_KEEP;
+    while (w->at < w->text.n) {
+        if (addresses && begins_local(w) && take_address(w))
+            continue;
+        if ((!w->addresses_only && take_name(w)) || take_ip(w))
+            continue;
+        w->at++;
+    }
+}
+
+/* XCLIENT and XFORWARD say what they tell: a name is one whatever it looks like. Addresses are found as anywhere. */
+static void take_attribute(struct walk *w, struct span key, struct span value)
+{
+    struct redact *x = w->x;
+    struct buf plain;
+    bool name = span_eq_nocase(key, SPAN_LIT("NAME")), login = span_eq_nocase(key, SPAN_LIT("LOGIN"));
+    if ((!name && !login) || value.n == 0 || value.p[0] == '[')
+        return;
+    buf_init(&plain, NULL);
+    if (!codec_xtext_decode(&plain, value)) {
+        buf_free(&plain);
+        buf_append_span(&plain, value);
+    }
+    if (name ? x->rules.client_ip != REDACT_KEEP : redact_user_how(x, buf_span(&plain)) != REDACT_KEEP) {
+        struct span whole = w->text;
+        size_t from = (size_t)(value.p - whole.p);
+        w->text.n = from;
+        walk(w);
+        w->text = whole;
+        replace(w, from, from + value.n);
+        if (name)
+            redact_put_name(x, buf_span(&plain));
+        else
+            redact_put_user(x, buf_span(&plain));
+    }
+    buf_free(&plain);
+}
+
+static void walk_attributes(struct walk *w)
+{
+    for (size_t i = 0; i < w->text.n;) {
+        struct span word = span_skip(w->text, i);
+        const char *blank = memchr(word.p, ' ', word.n);
+        word.n = blank != NULL ? (size_t)(blank - word.p) : word.n;
+        const char *sign = memchr(word.p, '=', word.n);
+        i += word.n + 1;
+        if (sign != NULL)
+            take_attribute(w, span_head(word, (size_t)(sign - word.p)), span_skip(word, (size_t)(sign + 1 - word.p)));
+    }
+    walk(w);
+}
+
+static bool is_identity(struct span text)
+{
+    struct span line = span_begins_nocase(text, SPAN_LIT("C: ")) ? span_skip(text, 3) : text;
+    return span_begins_nocase(line, SPAN_LIT("XCLIENT ")) || span_begins_nocase(line, SPAN_LIT("XFORWARD "));
+}
+
+void redact_put_domain(struct redact *x, struct span domain)
+{
+    struct walk w = { .x = x, .text = domain, .domain = true };
+    walk(&w);
+    buf_append_span(&x->text, span_skip(domain, w.copied));
+}
+
+struct span redact_take(struct redact *x)
+{
+    struct span kept = arena_copy(x->mem, buf_span(&x->text));
+    buf_consume(&x->text, buf_len(&x->text));
+    return kept;
+}
+
+struct span redact_text(struct redact *x, struct span text)
+{
+    struct walk w = { .x = x, .text = text };
+    if (is_identity(text))
+        walk_attributes(&w);
+    else
+        walk(&w);
+    if (!w.changed)
+        return text;
+    buf_append_span(&x->text, span_skip(text, w.copied));
+    return redact_take(x);
+}
+
+struct span redact_addresses_of(struct redact *x, struct span text)
+{
+    struct walk w = { .x = x, .text = text, .addresses_only = true };
+    walk(&w);
+    if (!w.changed && text.n > 0)
+        put_star(&w);
+    return redact_take(x);
+}
