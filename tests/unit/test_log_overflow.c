@@ -234,6 +234,7 @@ static void tempfail(void **state)
     rig_stalled(rig, OVERFLOW_TEMPFAIL);
     rig_start(rig);
     n = write_until(rig, LOG_TEMPFAIL, 0);
+    WAIT_FOR(atomic_load(&rig->wakes) == RIG_LOGGERS); /* two changes between two looks of the watch are one wake-up */
     kept = n;
     /* Dialogue finds no room above the size; what sessions under way must say does, up to half as much again. */
     for (int64_t end = n + 20; n < end; n++)
@@ -272,6 +273,7 @@ static void stdout_closed(void **state)
     rig->set.outputs = 2;
     rig_start(rig);
     int64_t n = write_until(rig, LOG_BLOCKED, 0);
+    WAIT_FOR(atomic_load(&rig->wakes) == RIG_LOGGERS);
     ssize_t got = read(rig->pipe[0], text, sizeof(text));
     assert_true(got > 0);
     assert_int_equal(tally_text(t, text, (size_t)got), got);
