@@ -91,8 +91,8 @@ static const struct conf_word AUTH_MODE_WORDS[] = { { "off", AUTH_OFF, false },
                                                     { "required", AUTH_REQUIRED, false },
                                                     { NULL, 0, false } };
 static const struct conf_word AUTH_BACKEND_WORDS[] = { { "upstream", AUTH_BACKEND_UPSTREAM, false },
-                                                       { "file", AUTH_BACKEND_FILE, true },
-                                                       { "dovecot", AUTH_BACKEND_DOVECOT, true },
+                                                       { "file", AUTH_BACKEND_FILE, false },
+                                                       { "dovecot", AUTH_BACKEND_DOVECOT, false },
                                                        { NULL, 0, false } };
 static const struct conf_word BALANCE_WORDS[] = { { "failover", BALANCE_FAILOVER, false },
                                                   { "round-robin", BALANCE_ROUND_ROBIN, true },

@@ -92,7 +92,10 @@ static void set_mechanisms(struct offer_view *view, const struct listener_settin
 {
     char wanted[256];
     print_mechanisms(wanted, ls->auth.mechanisms);
-    smtp_caps_relayed_auth(view->auth, wanted, &o->upstream);
+    if (ls->auth.backend == AUTH_BACKEND_UPSTREAM)
+        smtp_caps_relayed_auth(view->auth, wanted, &o->upstream);
+    else
+        print_mechanisms(view->auth, o->traits >> OFFER_MECHANISMS);
     view->rules.auth = view->auth;
 }
 
@@ -140,7 +143,8 @@ static void print_lines(struct offer_view *o)
         last[3] = ' ';
 }
 
-static struct offer *offer_new(const struct listener_settings *ls, const struct smtp_reply *ehlo, struct span key)
+static struct offer *offer_new(const struct listener_settings *ls, unsigned traits, const struct smtp_reply *ehlo,
+                               struct span key)
 {
     struct offer *o = calloc(1, sizeof(*o));
     char *copy = malloc(key.n + 1);
@@ -150,6 +154,7 @@ static struct offer *offer_new(const struct listener_settings *ls, const struct 
     o->refs = 1;
     o->key = span_of(copy, key.n);
     o->of = ls;
+    o->traits = traits;
     size_t pos = 0;
     struct span line;
     for (unsigned i = 0; smtp_reply_line(ehlo, &pos, false, &line); i++) {
@@ -167,16 +172,30 @@ static struct offer *offer_new(const struct listener_settings *ls, const struct 
     return o;
 }
 
-struct offer *offer_get(struct offer_cache *cache, const struct listener_settings *ls, const struct smtp_reply *ehlo)
+struct offer *offer_get(struct offer_cache *cache, const struct listener_settings *ls, unsigned traits,
+                        const struct smtp_reply *ehlo)
 {
     struct span key = keyword_lines(ehlo);
     for (unsigned i = 0; i < OFFER_CACHE && cache->slot[i] != NULL; i++) {
-        if (cache->slot[i]->of == ls && span_eq(cache->slot[i]->key, key))
+        if (cache->slot[i]->of == ls && cache->slot[i]->traits == traits && span_eq(cache->slot[i]->key, key))
             return offer_ref(cache->slot[i]);
     }
-    struct offer *o = offer_new(ls, ehlo, key);
+    struct offer *o = offer_new(ls, traits, ehlo, key);
     offer_unref(&cache->slot[OFFER_CACHE - 1]);
     memmove(cache->slot + 1, cache->slot, (OFFER_CACHE - 1) * sizeof(cache->slot[0]));
     cache->slot[0] = offer_ref(o);
     return o;
+}
+
+struct offer *offer_again(struct offer_cache *cache, const struct listener_settings *ls, unsigned traits,
+                          const struct offer *o)
+{
+    struct buf ehlo;
+    buf_init(&ehlo, NULL);
+    buf_append_span(&ehlo, o->key.n > 0 ? SPAN_LIT("250-x\r\n") : SPAN_LIT("250 x\r\n"));
+    buf_append_span(&ehlo, o->key);
+    struct smtp_reply reply = smtp_reply_read(buf_span(&ehlo));
+    struct offer *again = offer_get(cache, ls, traits, &reply);
+    buf_free(&ehlo);
+    return again;
 }

@@ -7,11 +7,16 @@
 #include "common/smtp/reply.h"
 #include "proxy/settings.h"
 
+/* What sets sessions of a listener apart. From this bit on: the mechanisms of logins that are decided here, a sasl_set.
+ */
+enum { OFFER_MECHANISMS = 16 };
+
 /* A counted reference; never changed once made. One thread. */
 struct offer {
     unsigned refs;
     struct span key;                    /* the upstream's reply without its first line; owned */
     const struct listener_settings *of; /* compared as an address only */
+    unsigned traits;                    /* of the sessions it is for: OFFER_* */
     struct smtp_caps upstream;          /* what it has */
     struct offer_view {
         struct smtp_caps caps; /* what we offer */
@@ -29,8 +34,13 @@ struct offer_cache {
 
 /* What this build can do; the others are withheld. */
 smtp_cap_set offer_built_in(void);
-/* The offer for a listener whose upstream answered EHLO or HELO with this. The caller has one reference. */
-struct offer *offer_get(struct offer_cache *cache, const struct listener_settings *ls, const struct smtp_reply *ehlo);
+/* The offer for sessions with these traits of a listener whose upstream answered EHLO or HELO with this. The caller has
+ * one reference. */
+struct offer *offer_get(struct offer_cache *cache, const struct listener_settings *ls, unsigned traits,
+                        const struct smtp_reply *ehlo);
+/* The same offer for sessions with other traits. */
+struct offer *offer_again(struct offer_cache *cache, const struct listener_settings *ls, unsigned traits,
+                          const struct offer *o);
 struct offer *offer_ref(struct offer *o);
 void offer_unref(struct offer **o);
 void offer_cache_free(struct offer_cache *cache);

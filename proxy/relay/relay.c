@@ -182,7 +182,22 @@ static void learn_offer(struct session *s, const struct smtp_reply *ehlo)
     struct offer_cache none = { 0 };
     bool current = s->settings == s->w->settings;
     offer_unref(&s->offer);
-    s->offer = offer_get(current ? &s->w->offers : &none, s->set, ehlo);
+    s->offer = offer_get(current ? &s->w->offers : &none, s->set, relay_mechanisms(s) << OFFER_MECHANISMS, ehlo);
+    offer_cache_free(&none);
+    trace_caps(s);
+}
+
+/* What a login that is decided here can be depends on TLS, and on the backend's state. */
+static void refresh_offer(struct session *s)
+{
+    unsigned others = s->offer->traits & ((1U << OFFER_MECHANISMS) - 1);
+    unsigned traits = others | relay_mechanisms(s) << OFFER_MECHANISMS;
+    if (traits == s->offer->traits)
+        return;
+    struct offer_cache none = { 0 };
+    struct offer *old = s->offer;
+    s->offer = offer_again(s->settings == s->w->settings ? &s->w->offers : &none, s->set, traits, old);
+    offer_unref(&old);
     offer_cache_free(&none);
     trace_caps(s);
 }
@@ -254,6 +269,7 @@ void relay_answer_helo(struct session *s)
     if (!s->helo_open || s->dial != NULL || s->reverse != NULL || s->offer == NULL)
         return;
     s->helo_open = false;
+    refresh_offer(s);
     struct buf text;
     buf_init(&text, &s->w->loop.pool);
     const struct offer_view *view = relay_offer(s);
@@ -315,6 +331,7 @@ static void on_client_gone(void *owner, enum close_reason reason)
     s->client_gone = true;
     s->helo_open = false;
     relay_client_gone(s);
+    relay_auth_client_gone(s);
     dns_cancel(&s->reverse);
     dial_cancel(&s->dial);
     smtp_steps_free(&s->held);

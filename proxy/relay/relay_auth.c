@@ -10,12 +10,15 @@
 #include <stdlib.h>
 
 #include "common/codec.h"
+#include "proxy/net/tls_login.h"
+#include "proxy/relay/auth.h"
 
 struct login {
     smtp_slot slot;
-    unsigned step;  /* responses that were read */
-    bool cancelled; /* the client said "*" */
-    bool lost;      /* the upstream, while the client's turn was awaited */
+    struct auth_exchange *exchange; /* decided here; NULL: by the upstream, or over */
+    unsigned step;                  /* responses that were read */
+    bool cancelled;                 /* the client said "*" */
+    bool lost;                      /* the upstream, while the client's turn was awaited */
     struct sasl_names names;
     char mechanism[24];
 };
@@ -25,6 +28,8 @@ static const struct smtp_tag unheard = { .rcpt = UINT_MAX };
 
 static void login_free(struct session *s)
 {
+    if (s->login != NULL)
+        auth_cancel(&s->login->exchange);
     free(s->login);
     s->login = NULL;
 }
@@ -40,14 +45,19 @@ static void begin_login(struct session *s, smtp_slot slot, struct span mechanism
     s->login = l;
 }
 
+/* What was sent as base64; the engine has found it well formed. */
+static void decode(struct buf *out, struct span text)
+{
+    buf_init(out, NULL);
+    if (!span_eq(text, SPAN_LIT("=")))
+        (void)!codec_base64_decode(out, text);
+}
+
 static void read_names(struct login *l, struct span text)
 {
     struct buf decoded;
-    buf_init(&decoded, NULL);
-    bool empty = span_eq(text, SPAN_LIT("="));
-    if (empty || codec_base64_decode(&decoded, text))
-        sasl_names_feed_named(&l->names, span_str(l->mechanism), l->step, buf_span(&decoded));
-    l->step++;
+    decode(&decoded, text);
+    sasl_names_feed_named(&l->names, span_str(l->mechanism), l->step++, buf_span(&decoded));
     sasl_buf_free(&decoded);
 }
 
@@ -118,13 +128,109 @@ static void forward_auth(struct session *s, const struct smtp_auth_command *cmd)
         session_dial(s, DIAL_MAIL, s->set->upstream.servers);
 }
 
+/* Logins that are decided here (auth.h). */
+
+static void on_challenge(void *owner, struct span text)
+{
+    struct session *s = owner;
+    struct buf line;
+    buf_init(&line, &s->w->loop.pool);
+    buf_append_span(&line, SPAN_LIT("334 "));
+    codec_base64_encode(&line, text);
+    buf_append_span(&line, SPAN_LIT("\r\n"));
+    struct smtp_reply reply = smtp_reply_read(buf_span(&line));
+    answer(s, s->login->slot, &reply, true);
+    buf_free(&line);
+    client_run(&s->client);
+}
+
+static void take_name(char to[SASL_NAME_MAX + 1], const char *name)
+{
+    if (name != NULL)
+        snprintf(to, SASL_NAME_MAX + 1, "%s", name);
+}
+
+static void on_done(void *owner, const struct auth_outcome *outcome)
+{
+    static const enum smtp_own replies[] = {
+        [AUTH_OK] = SMTP_OWN_AUTH_OK,
+        [AUTH_FAIL] = SMTP_OWN_AUTH_FAILED,
+        [AUTH_TEMPFAIL] = SMTP_OWN_AUTH_TEMPFAIL,
+        [AUTH_MALFORMED] = SMTP_OWN_AUTH_BASE64,
+    };
+    struct session *s = owner;
+    s->login->exchange = NULL;
+    take_name(s->login->names.username, outcome->username);
+    take_name(s->login->names.authzid, outcome->authzid);
+    refuse_login(s, replies[outcome->result]);
+    client_run(&s->client);
+}
+
+static const struct auth_exchange_ops exchange_ops = { .challenge = on_challenge, .done = on_done };
+
+static void describe(const struct session *s, struct auth_about *about, char cert_name[TLS_LOGIN_NAME])
+{
+    *about = (struct auth_about){
+        .hostname = s->set->server.hostname,
+        .remote = &s->peer,
+        .local = &s->client.peer.local,
+        .secured = s->client.smtp.secured,
+        .ssl = s->client.smtp.secured ? s->client.stream.ssl : NULL,
+        .cid = s->trace.cid,
+    };
+    if (about->ssl != NULL && tls_cert_login_name(about->ssl, cert_name))
+        about->cert_name = cert_name;
+}
+
+sasl_set relay_mechanisms(const struct session *s)
+{
+    struct auth_about about;
+    char cert_name[TLS_LOGIN_NAME];
+    if (s->set->auth.mode == AUTH_OFF || s->set->auth.backend == AUTH_BACKEND_UPSTREAM)
+        return 0;
+    describe(s, &about, cert_name);
+    return auth_backend_mechanisms(s->w, s->set, &about);
+}
+
+static void begin_exchange(struct session *s, const struct smtp_auth_command *cmd)
+{
+    struct auth_about about;
+    char cert_name[TLS_LOGIN_NAME];
+    enum sasl_mechanism m = SASL_PLAIN;
+    struct buf decoded;
+    struct span initial = SPAN_NONE;
+    if (cmd->initial != NULL) {
+        decode(&decoded, *cmd->initial);
+        initial = buf_span(&decoded);
+    }
+    if (!sasl_find(cmd->mechanism, &m)) { /* the offer has no other names */
+        refuse_login(s, SMTP_OWN_AUTH_MECHANISM);
+        return;
+    }
+    describe(s, &about, cert_name);
+    s->login->exchange = auth_start(s->w, s->set, &about, m, cmd->initial != NULL ? &initial : NULL, &exchange_ops, s);
+    if (cmd->initial != NULL)
+        sasl_buf_free(&decoded);
+}
+
 void relay_auth(void *owner, smtp_slot slot, const struct smtp_auth_command *cmd)
 {
     struct session *s = owner;
     begin_login(s, slot, cmd->mechanism);
     if (cmd->initial != NULL)
         read_names(s->login, *cmd->initial);
-    forward_auth(s, cmd);
+    if (s->set->auth.backend == AUTH_BACKEND_UPSTREAM)
+        forward_auth(s, cmd);
+    else
+        begin_exchange(s, cmd);
+}
+
+static void respond(struct session *s, struct span text)
+{
+    struct buf decoded;
+    decode(&decoded, text);
+    auth_respond(s->login->exchange, buf_span(&decoded));
+    sasl_buf_free(&decoded);
 }
 
 void relay_auth_response(void *owner, smtp_slot slot, struct span text)
@@ -134,6 +240,8 @@ void relay_auth_response(void *owner, smtp_slot slot, struct span text)
     read_names(s->login, text);
     if (s->login->lost)
         refuse_login(s, SMTP_OWN_AUTH_TEMPFAIL);
+    else if (s->login->exchange != NULL)
+        respond(s, text);
     else
         say(s, SMTP_STEP_RESPONSE, (struct smtp_tag){ .slot = slot }, text);
 }
@@ -141,17 +249,17 @@ void relay_auth_response(void *owner, smtp_slot slot, struct span text)
 void relay_auth_cancel(void *owner, const smtp_slot *slot)
 {
     struct session *s = owner;
-    bool lost = s->login->lost;
-    if (slot == NULL) { /* it was answered by 5xx */
+    bool alone = s->login->lost || s->login->exchange != NULL; /* nobody else is to be told */
+    if (slot == NULL) {                                        /* it was answered by 5xx */
         note_result(s, 501);
         login_free(s);
-        if (!lost)
+        if (!alone)
             say(s, SMTP_STEP_RESPONSE, unheard, SPAN_LIT("*"));
         return;
     }
     s->login->slot = *slot;
     s->login->cancelled = true;
-    if (lost)
+    if (alone)
         refuse_login(s, SMTP_OWN_AUTH_CANCELLED);
     else
         say(s, SMTP_STEP_RESPONSE, (struct smtp_tag){ .slot = *slot }, SPAN_LIT("*"));
@@ -204,11 +312,15 @@ void relay_auth_unanswered(struct session *s, const struct smtp_step *step)
     refuse_login(s, s->login->cancelled ? SMTP_OWN_AUTH_CANCELLED : SMTP_OWN_AUTH_TEMPFAIL);
 }
 
-void relay_auth_upstream_lost(struct session *s)
+bool relay_auth_upstream_lost(struct session *s)
 {
-    if (s->login != NULL)
+    bool relayed = s->login != NULL && s->login->exchange == NULL;
+    if (relayed)
         s->login->lost = true;
+    return relayed;
 }
+
+void relay_auth_client_gone(struct session *s) { login_free(s); }
 
 /* A name in a list of words with one blank between. */
 static bool has_word(const char *list, struct span word)

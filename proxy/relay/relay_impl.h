@@ -154,8 +154,12 @@ void relay_auth_cancel(void *owner, const smtp_slot *slot);
 void relay_auth_reply(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply);
 /* A step of an exchange that will never be answered. */
 void relay_auth_unanswered(struct session *s, const struct smtp_step *step);
-/* The upstream was lost; an exchange may have waited for the client. */
-void relay_auth_upstream_lost(struct session *s);
+/* The client is gone: nobody waits for the exchange any more. */
+void relay_auth_client_gone(struct session *s);
+/* The upstream was lost; an exchange may have waited for the client. True: there was one. */
+bool relay_auth_upstream_lost(struct session *s);
+/* The mechanisms that can be offered to this client now, where logins are decided here. */
+sasl_set relay_mechanisms(const struct session *s);
 /* The upstream that the session has now offers what the client asked for. */
 bool relay_auth_fits(const struct session *s);
 /* Who the client is from now on, for the records; name may be NULL. */

@@ -354,18 +354,18 @@ static void on_lost(void *owner, const struct upstream_loss *loss)
     smtp_client_take_steps(&s->up->smtp, &steps);
     bool reset = drop_resets(&steps);
     const char *server = s->set->upstream.server[s->server].text;
-    bool expected = s->txn == NULL && list_empty(&steps) && !s->bound && s->login == NULL &&
+    bool in_exchange = relay_auth_upstream_lost(s);
+    bool expected = s->txn == NULL && list_empty(&steps) && !s->bound && !in_exchange &&
                     (loss->err == ERR_UPSTREAM_LOST || loss->err == ERR_UPSTREAM_UNSOLICITED);
     bool clear = loss->err != ERR_UPSTREAM_REPLY && loss->err != ERR_UPSTREAM_TIMEOUT;
     bool stale_mail = s->state == RELAY_MAIL && !s->retried && (clear || reset);
     s->up = NULL;
     s->up_txn = false;
-    relay_auth_upstream_lost(s);
     if (!expected)
         trace_error(&s->trace, SIDE_UPSTREAM, s->txn ? s->txn_number : 0, loss->err,
-                    s->login ? "auth"
-                    : s->txn ? stage_word(relay_stage(s))
-                             : NULL,
+                    in_exchange ? "auth"
+                    : s->txn    ? stage_word(relay_stage(s))
+                                : NULL,
                     server, loss_detail(loss, text, sizeof(text)));
     if (s->bound && (s->txn == NULL || s->state == RELAY_MAIL)) {
         smtp_steps_free(&steps);

@@ -19,8 +19,6 @@ static const struct {
 } NOT_BUILT[] = {
     { "server", "xclient", "[\"::1\"]", "this key is" },
     { "server", "xforward", "[\"::1\"]", "this key is" },
-    { "auth", "backend", "\"file\"", "\"file\" is" },
-    { "auth", "backend", "\"dovecot\"", "\"dovecot\" is" },
     { "limits", "max_messages_per_user", "1", "1 is" },
     { "limits", "max_recipients_per_user", "1", "1 is" },
     { "limits", "max_messages_per_client", "1", "1 is" },
