@@ -454,7 +454,7 @@ def test_bound_421_between(world):
 
 
 def test_bound_noop_and_rset_are_relayed(world):
-    mta, tap, c = opened(world, noop=b"250 2.0.0 still here\r\n", rset=each(b"250 2.0.0 Flushed\r\n", b"450 4.0.0 no\r\n"))
+    mta, tap, c = opened(world, noop=b"250 2.0.0 still here\r\n", rset=each(b"250 2.0.0 Flushed\r\n", b"450 4.0.0 no\r\n", None))
     c.cmd("NOOP", 250, "2.0.0")
     c.cmd("RSET", 250)
     assert b"NOOP" not in mta.sessions[0].wire
@@ -613,6 +613,16 @@ def test_m8(world):
         c.quit()
         mta.wait_ended()
         assert mta.sessions[0].commands[1] == b"MAIL FROM:<a@client.example>" + sent
+
+
+def test_bound_reset_of_our_own_fails(world):
+    """C1: such a connection is of no more use, and there is no other for this login."""
+    mta, tap, c = opened(world, rset=b"450 4.0.0 no\r\n")
+    c.cmd(f"AUTH PLAIN {PLAIN}", 235)
+    c.mail()
+    c.ehlo()
+    c.expect(421, "4.4.2")
+    c.eof()
 
 
 # TLS to the upstream

@@ -6,6 +6,7 @@ import pytest
 from harness.auth import Scram, b64, cram, plain
 from harness.mta import EHLO
 from harness.tls import entry
+from harness.util import wait_until
 from test_auth import keywords, results
 
 MECHANISMS = ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"]
@@ -148,7 +149,9 @@ def test_dovecot_gone(world, make_dovecot):
     assert log_in(c, "PLAIN", "alice", "wonderland").raw.startswith(b"454 4.7.0")
     c.cmd("NOOP", 250)
     dovecot.start()
-    assert log_in(c, "PLAIN", "alice", "wonderland").code == 235
+    wait_until(lambda: log_in(c, "PLAIN", "alice", "wonderland").code == 235, "the login")
     c.quit()
     tap.closed(c)
-    assert [x[2:] for x in results(tap)] == [("ok", 235), ("tempfail", 454), ("ok", 235)]
+    said = [x[2:] for x in results(tap)]
+    assert said[:2] == [("ok", 235), ("tempfail", 454)] and said[-1] == ("ok", 235)
+    assert set(said[2:-1]) <= {("tempfail", 454)}
