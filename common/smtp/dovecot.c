@@ -250,7 +250,7 @@ enum dovecot_event dovecot_next(struct dovecot *d, struct buf *in, struct doveco
         *reply = (struct dovecot_reply){ .id = 0 };
         struct span all = buf_span(in);
         size_t seen = in->scan - in->head;
-        const char *lf = memchr(all.p + seen, '\n', all.n - seen);
+        const char *lf = all.n > seen ? memchr(all.p + seen, '\n', all.n - seen) : NULL;
         size_t n = lf != NULL ? (size_t)(lf - all.p) : all.n;
         in->scan = in->head + n;
         if (n > DOVECOT_LINE_MAX)

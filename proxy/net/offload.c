@@ -12,7 +12,7 @@
 
 #include "proxy/net/loop.h"
 
-enum { THREADS_MAX = 16, NICENESS = 10 };
+enum { THREADS_MAX = 16, NICENESS = 5 };
 
 struct offload {
     pthread_mutex_t lock;

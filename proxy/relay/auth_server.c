@@ -46,10 +46,10 @@ static void try_connect(struct auth_server *s);
 
 static void free_server(struct auth_server *s)
 {
+    list_remove(&s->node);
     timer_clear(&s->timer);
     stream_close(&s->stream);
     dovecot_free(&s->proto);
-    list_remove(&s->node);
     free(s->path);
     free(s);
 }
@@ -311,9 +311,11 @@ void auth_servers_configure(struct auth_backends *b, const struct settings *sett
 
 void auth_servers_free(struct auth_backends *b)
 {
-    struct list *first;
-    while ((first = list_first(&b->servers)) != NULL)
-        free_server(LIST_ENTRY(first, struct auth_server, node));
+    struct list *next;
+    for (struct list *n = b->servers.next; n != &b->servers; n = next) {
+        next = n->next;
+        free_server(LIST_ENTRY(n, struct auth_server, node));
+    }
 }
 
 /* --- for exchanges --- */
