@@ -67,6 +67,7 @@
     OWN(BARE_NEWLINE, 550, "5.5.2", "Bare <CR>, <LF> or NUL received")                                                 \
     OWN(LOOP, 554, "5.4.6", "Too many hops, mail loop")                                                                \
     OWN(IDENTITY_UNTOLD, 451, "4.3.5", "Relaying not configured: the next hop is not told who you are")                \
+    OWN(REQUIRETLS, 550, "5.7.30", "REQUIRETLS needed, and the next hop does not support it")                          \
     OWN(LACKS_EXTENSION, 451, "4.3.3", "The next hop lacks what this message needs, try again later")                  \
     OWN(RECONNECT_FAILED, 451, "4.4.1", "No answer from the next hop, try again later")                                \
     OWN(UPSTREAM_LOST, 451, "4.4.2", "Connection to the next hop lost, try again later")                               \

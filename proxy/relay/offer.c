@@ -10,7 +10,8 @@ smtp_cap_set offer_built_in(void)
 {
     return SMTP_CAP_BIT(PIPELINING) | SMTP_CAP_BIT(SIZE) | SMTP_CAP_BIT(8BITMIME) | SMTP_CAP_BIT(SMTPUTF8) |
            SMTP_CAP_BIT(DSN) | SMTP_CAP_BIT(ETRN) | SMTP_CAP_BIT(CHUNKING) | SMTP_CAP_BIT(BINARYMIME) |
-           SMTP_CAP_BIT(LIMITS) | SMTP_CAP_BIT(STARTTLS) | SMTP_CAP_BIT(AUTH) | SMTP_CAP_BIT(ENHANCEDSTATUSCODES);
+           SMTP_CAP_BIT(REQUIRETLS) | SMTP_CAP_BIT(LIMITS) | SMTP_CAP_BIT(STARTTLS) | SMTP_CAP_BIT(AUTH) |
+           SMTP_CAP_BIT(ENHANCEDSTATUSCODES);
 }
 
 struct offer *offer_ref(struct offer *o)
@@ -165,6 +166,8 @@ static struct offer *offer_new(const struct listener_settings *ls, unsigned trai
         bool secured = i / 2, logged_in = i % 2;
         struct offer_view *view = &o->view[secured][logged_in];
         set_rules(&view->rules, ls, secured, logged_in);
+        if (!secured || !(traits & OFFER_VERIFIED)) /* RFC 8689 section 4 */
+            view->rules.forbidden |= SMTP_CAP_BIT(REQUIRETLS);
         set_mechanisms(view, ls, o);
         smtp_caps_offer(&view->caps, &o->upstream, &view->rules);
         print_lines(view);

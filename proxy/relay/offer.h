@@ -7,9 +7,9 @@
 #include "common/smtp/reply.h"
 #include "proxy/settings.h"
 
-/* What sets sessions of a listener apart. From this bit on: the mechanisms of logins that are decided here, a sasl_set.
- */
-enum { OFFER_MECHANISMS = 16 };
+/* What sets sessions of a listener apart, as bits. VERIFIED: the EHLO was said in TLS by a server whose certificate
+ * verified. From bit MECHANISMS on: the mechanisms of logins that are decided here, a sasl_set. */
+enum { OFFER_VERIFIED = 1, OFFER_MECHANISMS = 16 };
 
 /* A counted reference; never changed once made. One thread. */
 struct offer {

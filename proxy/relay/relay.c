@@ -105,6 +105,14 @@ void session_dial(struct session *s, enum dial_purpose purpose, size_t skip)
     s->dial = dial_start(s->w, &s->trace, &s->set->upstream, skip, &dial_ops, s);
 }
 
+void session_dial_one(struct session *s, size_t server)
+{
+    s->purpose = DIAL_MAIL;
+    s->dialled = server;
+    s->dial_began = s->w->loop.mono;
+    s->dial = dial_server(s->w, &s->trace, &s->set->upstream, server, &dial_ops, s);
+}
+
 const struct offer_view *relay_offer(const struct session *s)
 {
     return &s->offer->view[s->client.smtp.secured][s->logged_in];
@@ -177,12 +185,13 @@ static void trace_caps(const struct session *s)
 }
 
 /* Offers are cached for the worker's present settings alone: a cache entry doesn't keep its settings. */
-static void learn_offer(struct session *s, const struct smtp_reply *ehlo)
+static void learn_offer(struct session *s, const struct smtp_reply *ehlo, bool verified)
 {
     struct offer_cache none = { 0 };
     bool current = s->settings == s->w->settings;
     offer_unref(&s->offer);
-    s->offer = offer_get(current ? &s->w->offers : &none, s->set, relay_mechanisms(s) << OFFER_MECHANISMS, ehlo);
+    unsigned traits = relay_mechanisms(s) << OFFER_MECHANISMS | (verified ? OFFER_VERIFIED : 0);
+    s->offer = offer_get(current ? &s->w->offers : &none, s->set, traits, ehlo);
     offer_cache_free(&none);
     trace_caps(s);
 }
@@ -207,17 +216,15 @@ static void on_dialled(void *owner, struct upstream *u, size_t server, const str
     struct session *s = owner;
     s->dial = NULL;
     s->dial_took = s->w->loop.mono - s->dial_began;
-    learn_offer(s, ehlo);
+    learn_offer(s, ehlo, u->verified);
     bool lacks = (s->needs & ~relay_offer(s)->caps.set) != 0;
-    if (s->purpose == DIAL_MAIL && lacks && !s->lacked && s->set->upstream.servers > 1) {
-        s->lacked = true;
+    if (s->purpose == DIAL_MAIL && lacks && !s->bound && relay_next_server(s, server)) {
         upstream_quit(&u);
-        session_dial(s, DIAL_MAIL, server);
         return;
     }
     if (s->purpose == DIAL_MAIL && lacks) {
         relay_take_idle_upstream(s, u, server, attempts);
-        relay_no_upstream(s, SMTP_OWN_LACKS_EXTENSION);
+        relay_no_upstream(s, relay_lack_reply(s));
         return;
     }
     relay_take_upstream(s, u, server, attempts);
@@ -239,6 +246,9 @@ static void on_dial_failed(void *owner, const struct smtp_reply *greeting, bool 
         client_bye(&s->client, own, CLOSE_UPSTREAM);
         break;
     case DIAL_MAIL:
+        s->unasked = true;
+        if (s->passed != 0 && relay_next_server(s, s->dialled))
+            return;
         relay_no_upstream(s, s->retried ? SMTP_OWN_UPSTREAM_LOST : SMTP_OWN_RECONNECT_FAILED);
         break;
     }

@@ -46,7 +46,8 @@ struct session {
     struct dial *dial;
     enum dial_purpose purpose;
     struct offer *offer;
-    size_t server; /* index of the upstream's */
+    size_t server;  /* index of the upstream's */
+    size_t dialled; /* of the one that session_dial_one() asked */
     unsigned attempts;
     usec_t dial_began, dial_took;
     struct list held; /* steps that wait for the upstream to be ready */
@@ -66,7 +67,9 @@ struct session {
     struct txn *txn;
     unsigned txn_number;
     bool retried;          /* MAIL went to a second server already */
-    bool lacked;           /* a server was passed over for what it lacks */
+    uint64_t passed;       /* servers that were asked already, as bits: one lacked what it needs */
+    bool unasked;          /* another couldn't be */
+    usec_t search_began;   /* for a server that has it */
     bool up_txn;           /* the upstream has a transaction open */
     bool received_done;    /* our Received was written, or isn't wanted */
     bool told_lost;        /* the client was told that the upstream is lost */
@@ -87,6 +90,8 @@ struct session {
 /* relay.c */
 void session_check_end(struct session *s);
 void session_dial(struct session *s, enum dial_purpose purpose, size_t skip);
+/* This server alone, for a transaction. */
+void session_dial_one(struct session *s, size_t server);
 void relay_answer_helo(struct session *s);
 /* What is offered to this client as things stand. */
 const struct offer_view *relay_offer(const struct session *s);
@@ -127,8 +132,16 @@ void relay_print_received(struct session *s, struct buf *out);
 void relay_note_message(struct session *s, const struct smtp_server_data *data);
 /* The end of data, or of a chunk, where the reply came before it. */
 void relay_end_early(struct session *s, smtp_slot slot);
+
+/* relay_need.c */
 /* What this command uses of the offer that the client saw is missing at the upstream that the session has now. */
 bool relay_lacks(const struct session *s, smtp_cap_set needs);
+/* How a MAIL is refused for it. */
+enum smtp_own relay_lack_reply(const struct session *s);
+/* Dials a server that was not asked yet for this transaction; `server` was. False: there is none. */
+bool relay_next_server(struct session *s, size_t server) MUST_CHECK;
+/* The same in place of the upstream that the session has. */
+bool relay_leave_server(struct session *s) MUST_CHECK;
 
 /* relay_bdat.c */
 void relay_chunk(void *owner, smtp_slot slot, uint64_t octets, bool last);

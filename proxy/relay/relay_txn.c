@@ -62,7 +62,8 @@ static void forget(struct session *s)
 {
     txn_free(&s->txn);
     s->state = RELAY_NONE;
-    s->retried = s->lacked = s->told_lost = s->received_done = s->chunks = s->took = false;
+    s->retried = s->unasked = s->told_lost = s->received_done = s->chunks = s->took = false;
+    s->passed = 0;
     s->next_final = 0;
     s->needs = 0;
     free(s->early);
@@ -104,6 +105,8 @@ static smtp_cap_set mail_needs(const struct smtp_mail_params *p)
         needs |= SMTP_CAP_BIT(CHUNKING) | SMTP_CAP_BIT(BINARYMIME);
     if (p->smtputf8)
         needs |= SMTP_CAP_BIT(SMTPUTF8);
+    if (p->requiretls)
+        needs |= SMTP_CAP_BIT(REQUIRETLS);
     if (p->ret != SMTP_RET_NONE || p->envid.n > 0)
         needs |= SMTP_CAP_BIT(DSN);
     return needs;
@@ -130,11 +133,6 @@ struct smtp_step *relay_fit_mail(const struct session *s, struct smtp_step *step
     buf_free(&line);
     smtp_step_free(step);
     return fit;
-}
-
-bool relay_lacks(const struct session *s, smtp_cap_set needs)
-{
-    return s->up != NULL && (needs & ~relay_offer(s)->caps.set) != 0;
 }
 
 static void envelope_line(struct buf *out, const char *verb, const struct smtp_envelope_command *cmd, const char *drop)
@@ -190,8 +188,8 @@ void relay_mail(void *owner, smtp_slot slot, const struct smtp_envelope_command 
     s->needs = mail_needs(cmd->mail);
     s->txn_smtputf8 = cmd->mail->smtputf8;
     s->txn_8bit = cmd->mail->body == SMTP_BODY_8BITMIME || cmd->mail->body == SMTP_BODY_BINARYMIME;
-    if (relay_lacks(s, s->needs)) {
-        refuse_mail(s, slot, SMTP_OWN_LACKS_EXTENSION);
+    if (relay_lacks(s, s->needs) && !relay_leave_server(s)) {
+        refuse_mail(s, slot, relay_lack_reply(s));
         return;
     }
     struct buf line;

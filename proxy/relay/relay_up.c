@@ -78,7 +78,7 @@ static void answer_steps(struct session *s, struct list *steps, const struct smt
         if (step->kind == SMTP_STEP_MAIL || step->kind == SMTP_STEP_DATA) {
             bool data = step->kind == SMTP_STEP_DATA;
             smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
-            relay_finish(s, STATUS_DEFERRED, data ? STAGE_DATA : STAGE_MAIL, BY_SMTPTAP, reply);
+            relay_finish(s, relay_status(reply), data ? STAGE_DATA : STAGE_MAIL, BY_SMTPTAP, reply);
         } else if (step->kind == SMTP_STEP_BDAT) {
             relay_chunk_reply(s, step, reply);
         }
