@@ -51,9 +51,12 @@ for what in events wire; do
         esac
     fi
 done
-must _ingest/pipeline/smtptap-native pipeline-native.json
-must _component_template/smtptap-native component-native.json
+for format in native ecs; do
+    must "_ingest/pipeline/smtptap-$format" "pipeline-$format.json"
+    must "_component_template/smtptap-$format" "component-$format.json"
+done
 for what in events wire; do
     must "_component_template/smtptap-$what" "$engine/component-$what.json"
     must "_index_template/smtptap-$what" "template-$what.json"
 done
+must _index_template/smtptap-ecs template-ecs.json

@@ -59,12 +59,6 @@ def kafka(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def logins(mail):
-    """Lines of `auth` and `dropped` records, in the form that events.md gives them."""
-    return traffic.logins(mail.records[0])
-
-
-@pytest.fixture(scope="session")
 def mail(certs, tmp_path_factory):
     """One run of the program with mail of every outcome, ended; its log file and records."""
     world = World()

@@ -1,5 +1,7 @@
 """Mail of many outcomes through the real program, and what a reader of its log must then find."""
+import base64
 import json
+import os
 import re
 from types import SimpleNamespace
 
@@ -38,8 +40,20 @@ def upstream(certs, tls=True):
     return ScriptedMta(rcpt=on_rcpt, end=on_end, body=on_body, context=server_context(certs.mta) if tls else None)
 
 
+PASSWORD = "Tr0ub4dor-not-in-any-record"
+
+
+def login(client, username, password):
+    """The code of the reply to AUTH PLAIN."""
+    return client.cmd(b"AUTH PLAIN " + base64.b64encode(f"\0{username}\0{password}".encode())).code
+
+
 def configuration(certs, outputs, **more):
-    return {"tls": {"certificates": [entry(certs.a)]}, "upstream": {"tls": "opportunistic"},
+    users = os.path.join(certs.dir, "users")
+    with open(users, "w") as f:
+        f.write(f"alice@shop.example:{{PLAIN}}{PASSWORD}\n")
+    os.chmod(users, 0o600)
+    return {"auth": {"mode": "optional", "backend": "file", "file": users}, "tls": {"certificates": [entry(certs.a)]}, "upstream": {"tls": "opportunistic"},
             "log": {"outputs": outputs, **more}}
 
 
@@ -60,6 +74,16 @@ class Mail:
                 client.reset()
                 return
         client.quit()
+
+    def guesses(self, host, *names):
+        """Logins with a wrong password, one session each; then the right one."""
+        for name, password in [(name, "wrong") for name in names] + [("alice@shop.example", PASSWORD)]:
+            client = self.tap.client(source=host)
+            client.ehlo()
+            client.starttls()
+            client.ehlo()
+            assert login(client, name, password) == (235 if password == PASSWORD else 535)
+            client.quit()
 
     def transaction(self, client, sender, rcpts, how):
         self.n += 1
@@ -95,6 +119,8 @@ def send(tap, rounds=3):
         mail.session("127.0.0.2", True, ("desk@shop.example", ["grey@three.example"], None),
                      ("desk@shop.example", ["alice@one.example"], "reset"))
         mail.session("127.0.0.4", False, ("phone@home.example", ["alice@one.example"], "gone"))
+        mail.guesses("127.0.0.6", "root", "admin", "root")
+        mail.guesses("127.0.0.7", "alice@shop.example")
     mail.session("127.0.0.5", False, ("lost@home.example", ["alice@one.example"], None))
     return {"accepted": 4 * rounds, "rejected": 2 * rounds, "deferred": 2 * rounds + 1, "reset": rounds, "aborted": rounds}
 
@@ -116,22 +142,8 @@ def run(world, certs, path, rounds=3, tap=None, **log):
                            lines=[line for line in bytes(records.raw).decode().split("\n") if line])
 
 
-def logins(like):
-    """What a run with logins and with an output that can't keep up writes, as lines; run and time are those of `like`."""
-    seq, out = 10 ** 6, []
-    for host, username, result, count in (("192.0.2.7", "root", "fail", 5), ("192.0.2.7", "admin", "fail", 2),
-                                          ("2001:db8::7", 'o"brien', "fail", 1), ("192.0.2.9", "alice", "ok", 4),
-                                          ("192.0.2.9", "alice", "tempfail", 1)):
-        for _ in range(count):
-            seq += 1
-            code = {"ok": 235, "fail": 535, "tempfail": 454}[result]
-            record = {"time": like["time"], "level": "info", "component": "smtptap", "tnx": "auth",
-                      "cid": like["run"] + "00000000", "host": host, "method": "PLAIN", "username": username,
-                      "result": result, "code": code, "msg": f"Login of {username}: {result}", "run": like["run"], "seq": seq}
-            out.append(json.dumps(record, separators=(",", ":")))
-    for lost in (3, 4):
-        seq += lost
-        out.append(json.dumps({"time": like["time"], "level": "error", "component": "smtptap", "tnx": "dropped", "output":
-                               "syslog", "records": lost, "msg": f"{lost} records lost", "run": like["run"], "seq": seq},
-                              separators=(",", ":")))
-    return out
+def losses(like):
+    """What an output that can't keep up writes, as lines; run and time are those of `like`."""
+    return [json.dumps({"time": like["time"], "level": "error", "component": "smtptap", "tnx": "dropped", "output": "syslog",
+                        "records": n, "msg": f"{n} records lost", "run": like["run"], "seq": 10 ** 6 + n},
+                       separators=(",", ":")) for n in (3, 4)]
