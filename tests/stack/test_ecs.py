@@ -5,7 +5,9 @@ import os
 import pytest
 
 import traffic
+from harness.tap import Smtptap
 from harness.util import ROOT
+from harness.world import World
 from servers import DEPLOY
 from test_dashboard import fields_of
 
@@ -18,10 +20,11 @@ def listed():
         return dict(line.replace("[]", "").split() for line in f if not line.startswith("#"))
 
 
+AUTH = "smtptap.auth.result" in listed()  # the format has fields of its own for logins
+
+
 @pytest.fixture(scope="module")
 def ecs(opensearch, certs, tmp_path_factory):
-    from harness.tap import Smtptap
-    from harness.world import World
     world, failed = World(), True
     try:
         path = str(tmp_path_factory.mktemp("ecs") / "ecs.json")
@@ -65,7 +68,8 @@ def test_types_in_the_index(ecs):
             continue
         want = known.get(name) or next((k for n, k in known.items() if n.endswith("*") and name.startswith(n[:-1])), None)
         want = TYPES.get(want, want)
-        assert want or name.startswith("smtptap.caps.withheld."), f"{name} is in the index and not in the list"
+        inside = name.startswith("smtptap.caps.withheld.")
+        assert want or inside or not AUTH, f"{name} is in the index and not in the list"
         assert kind == want or not want or (kind, want) == ("text", "match_only_text"), f"{name} is {kind}, not {want}"
 
 
@@ -84,7 +88,7 @@ def test_questions(ecs):
         return {b.get("key_as_string", b["key"]): b["doc_count"] for b in answer["aggregations"]["x"]["buckets"]}
 
     assert terms("smtptap.status", "event.action:message") == ecs.counts
-    assert terms("event.outcome", "event.action:auth") == {"success": 6, "failure": 12}
+    assert not AUTH or terms("event.outcome", "event.action:auth") == {"success": 6, "failure": 12}
     hosts = terms("source.ip", "event.action:message AND source.ip:[127.0.0.2 TO 127.0.0.3]")
     assert set(hosts) == {"127.0.0.2", "127.0.0.3"}
     assert sum(hosts.values()) == sum(r["tnx"] == "message" and r["host"] in hosts for r in ecs.native)

@@ -1,11 +1,10 @@
 """Mail of many outcomes through the real program, and what a reader of its log must then find."""
 import base64
 import json
-import os
 import re
 from types import SimpleNamespace
 
-from harness.mta import RST, ScriptedMta
+from harness.mta import EHLO, RST, ScriptedMta
 from harness.tap import Smtptap, read_log
 from harness.tls import entry, server_context
 
@@ -15,6 +14,7 @@ REPLIES = {  # of the upstream at RCPT, by the local part
     "grey": b"450 4.2.0 <%s>: Recipient address rejected: Greylisted, see http://postgrey.example/help/%s.html\r\n",
     "relay": b"454 4.7.1 <%s>: Relay access denied\r\n",
 }
+PASSWORD = "Tr0ub4dor-not-in-any-record"
 SPAM = b"554 5.7.1 id=%05d-07 - spam, Message refused, see 4XyZ%dk2Lm3zQr1\r\n"
 BODY = b"Subject: %s\r\nMessage-ID: <%d@client.example>\r\nFrom: a@client.example\r\n\r\n%s\r\n"
 
@@ -37,10 +37,8 @@ def on_body(session, line):
 
 
 def upstream(certs, tls=True):
-    return ScriptedMta(rcpt=on_rcpt, end=on_end, body=on_body, context=server_context(certs.mta) if tls else None)
-
-
-PASSWORD = "Tr0ub4dor-not-in-any-record"
+    return ScriptedMta(rcpt=on_rcpt, end=on_end, body=on_body, context=server_context(certs.mta) if tls else None,
+                       ehlo=[*EHLO, "AUTH PLAIN LOGIN"], users={"alice@shop.example": PASSWORD})
 
 
 def login(client, username, password):
@@ -49,11 +47,8 @@ def login(client, username, password):
 
 
 def configuration(certs, outputs, **more):
-    users = os.path.join(certs.dir, "users")
-    with open(users, "w") as f:
-        f.write(f"alice@shop.example:{{PLAIN}}{PASSWORD}\n")
-    os.chmod(users, 0o600)
-    return {"auth": {"mode": "optional", "backend": "file", "file": users}, "tls": {"certificates": [entry(certs.a)]}, "upstream": {"tls": "opportunistic"},
+    return {"auth": {"mode": "optional", "backend": "upstream"}, "tls": {"certificates": [entry(certs.a)]},
+            "upstream": {"tls": "opportunistic"},
             "log": {"outputs": outputs, **more}}
 
 
