@@ -122,7 +122,7 @@ def test_tls_of_clients(indexed):
 def test_replies(indexed, mail):
     """Like replies count as one, though each has another address or id in its text."""
     got = counted(answer(indexed, "replies"))
-    rounds = mail.counts["accepted"] // 4
+    rounds = mail.counts["accepted"] // 5
     assert got == {
         (550, "5.1.1", "upstream", "550 5.1.1 <ADDRESS>: Recipient address rejected: User unknown in local recipient table"):
             2 * rounds,
@@ -152,3 +152,13 @@ def test_every_panel_is_tried():
     with open(__file__, encoding="utf-8") as f:
         text = f.read()
     assert [name for name in PANELS if f'"{name}"' not in text] == []
+
+
+def test_pictures(indexed, tmp_path):
+    """Each panel's answer is drawn: a picture of its own, and not a blank one."""
+    import matplotlib.image
+    import render
+    render.render({name: indexed.search(panel) for name, panel in PANELS.items()}, str(tmp_path))
+    for name in [*PANELS, "dashboard"]:
+        pixels = matplotlib.image.imread(str(tmp_path / (name + ".png")))
+        assert (pixels[:, :, :3].min(axis=2) < 0.9).mean() > 0.002, f"{name} is blank"

@@ -32,12 +32,12 @@ def on_end(session, line):
     return SPAM % (n, n % 10) if b"spammer" in session.sender else None
 
 
-def on_body(session, line):
+def on_data(session, line):
     return RST if b"lost" in session.sender else None
 
 
 def upstream(certs, tls=True):
-    return ScriptedMta(rcpt=on_rcpt, end=on_end, body=on_body, context=server_context(certs.mta) if tls else None,
+    return ScriptedMta(rcpt=on_rcpt, data=on_data, end=on_end, context=server_context(certs.mta) if tls else None,
                        ehlo=[*EHLO, "AUTH PLAIN LOGIN"], users={"alice@shop.example": PASSWORD})
 
 
@@ -107,6 +107,7 @@ def send(tap, rounds=3):
     for i in range(rounds):
         mail.session("127.0.0.1", True, ("news@shop.example", ["alice@one.example", "bob@two.example"], None),
                      ("news@shop.example", ["carol@one.example"], None), ("news@shop.example", ["nobody@two.example"], None))
+        mail.session("127.0.0.8", i % 3 != 0, ("billing@shop.example", ["erin@five.example", "frank@one.example"], None))
         mail.session("127.0.0.2", False, ("cron@host.example", ["root@one.example"], None),
                      ("", ["alice@one.example", "nobody@one.example", "full@three.example"], None))
         mail.session("127.0.0.3", True, ("spammer@bad.example", ["alice@one.example", "dave@four.example"], None),
@@ -117,7 +118,7 @@ def send(tap, rounds=3):
         mail.guesses("127.0.0.6", "root", "admin", "root")
         mail.guesses("127.0.0.7", "alice@shop.example")
     mail.session("127.0.0.5", False, ("lost@home.example", ["alice@one.example"], None))
-    return {"accepted": 4 * rounds, "rejected": 2 * rounds, "deferred": 2 * rounds + 1, "reset": rounds, "aborted": rounds}
+    return {"accepted": 5 * rounds, "rejected": 2 * rounds, "deferred": 2 * rounds + 1, "reset": rounds, "aborted": rounds}
 
 
 def run(world, certs, path, rounds=3, tap=None, **log):
