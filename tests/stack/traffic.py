@@ -89,7 +89,7 @@ class Mail:
             client.cmd("RSET", 250)
             return None
         if client.cmd("DATA").code != 354:
-            assert not any(good)
+            assert not any(good) or sender.startswith("lost")
             return None
         body = BODY % (b"mail %d" % self.n, self.n, b"x" * (100 * (self.n % 7)))
         if how == "gone":
