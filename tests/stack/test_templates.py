@@ -44,9 +44,9 @@ def test_ism(what):
 
 
 @pytest.mark.parametrize("stream, pipeline, components", [
-    ("smtptap-events", "smtptap-native", ["smtptap-native", "smtptap-events"]),
+    ("smtptap-events-mx2", "smtptap-native", ["smtptap-native", "smtptap-events"]),
     ("smtptap-wire-mx1", "smtptap-native", ["smtptap-native", "smtptap-wire"]),
-    ("logs-smtptap-default", "smtptap-ecs", ["smtptap-ecs", "smtptap-events"]),
+    ("logs-smtptap-mx2", "smtptap-ecs", ["smtptap-ecs", "smtptap-events"]),
 ])
 def test_installed(opensearch, stream, pipeline, components):
     """What a new data stream of this name would be made of."""
