@@ -59,7 +59,9 @@ def times(buckets):
     return [datetime.fromtimestamp(b["key"] / 1000, timezone.utc) for b in buckets]
 
 
-def clock(ax):
+def clock(ax, x):
+    if len(x) < 4:
+        ax.set_xlim(x[0] - timedelta(hours=1), x[-1] + timedelta(hours=1))
     ax.xaxis.set_major_locator(mdates.AutoDateLocator(maxticks=9))
     ax.xaxis.set_major_formatter(mdates.DateFormatter("%H:%M"))
     ax.set_xlabel("time of day (UTC)")
@@ -106,7 +108,7 @@ def over_time(ax, panel, aggs):
             shown = [100 * y / t for y, t in zip(ys, total)] if panel["panel"] == "shares" else ys
             ax.bar(x, shown, width, bottom=below, color=color(name, n), label=PHASES.get(name, name), align="edge", lw=0)
             below = [a + b for a, b in zip(below, shown)]
-    clock(ax)
+    clock(ax, x)
     per = " in 15 min" if panel["panel"] != "lines" and panel["unit"] != "ms" else ""
     ax.set_ylabel("share of messages (%)" if panel["panel"] == "shares" else panel["unit"] + per)
     if panel["panel"] == "shares":
