@@ -21,6 +21,8 @@ endif
 OUT := build/$(BUILD)
 VERSION := 0.1.0
 PACKAGES := json-c openssl libcares
+# On where it is installed; KAFKA= builds without.
+KAFKA ?= $(shell pkg-config --exists rdkafka 2>/dev/null && echo 1)
 WARN := -Wall -Wextra -Wconversion -Wswitch-enum -Wenum-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wvla -Wformat=2 -Wundef -Werror
 HARDEN := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fno-common
@@ -34,6 +36,10 @@ LINK_asan := -fsanitize=address,undefined
 LINK_tsan := -fsanitize=thread
 LINK_fuzz := -fsanitize=fuzzer,address,undefined
 
+ifneq ($(KAFKA),)
+PACKAGES += rdkafka
+CPPFLAGS += -DHAVE_RDKAFKA
+endif
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 CPPFLAGS += -I. -D_GNU_SOURCE -DSMTPTAP_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
 CFLAGS += -std=gnu11 $(WARN) $(FLAGS_$(BUILD)) -pthread

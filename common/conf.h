@@ -23,6 +23,7 @@ enum conf_type {
     CONF_WORD,     /* one of `words`, held as an enum */
     CONF_STRING,   /* char *, owned; length in min..max */
     CONF_TEXT,     /* a string that `text` reads */
+    CONF_MAP,      /* an object of strings, numbers and booleans, which `text` reads one by one as "name=value" */
     CONF_LIST,     /* a list of strings that `text` reads one by one; count in min..max */
     CONF_OBJECT,   /* a struct inside, described by `table` */
     CONF_INLINE,   /* likewise, but its keys stand directly in this object */

@@ -204,6 +204,37 @@ static void read_list(struct conf *c, struct conf_at at, const struct conf_key *
         add_text(c, (struct conf_at){ node, json_object_array_get_idx(at.value, i) }, key->text, member);
 }
 
+/* Each member as a text "name=value". */
+static void read_map(struct conf *c, struct conf_at at, const struct conf_key *key, void *to)
+{
+    const char *why;
+    void *member = conf_member(to, key);
+    if (!json_object_is_type(at.value, json_type_object)) {
+        fault_value(c, at, "not an object");
+        return;
+    }
+    key->text->clear(member);
+    for (uint32_t node = c->node[at.node].first; node != 0; node = c->node[node].next) {
+        struct conf_at one = { node, json_object_object_get(at.value, c->node[node].key) };
+        enum json_type type = json_object_get_type(one.value);
+        struct buf text;
+        if (strchr(c->node[node].key, '=') != NULL) {
+            fault(c, one, "the name must have no '='");
+            continue;
+        }
+        if (type != json_type_string && type != json_type_int && type != json_type_boolean) {
+            fault_value(c, one, "not a string, a whole number, true or false");
+            continue;
+        }
+        buf_init(&text, NULL);
+        buf_printf(&text, "%s=%s", c->node[node].key, json_object_get_string(one.value));
+        why = NULL;
+        if (!key->text->add(member, buf_span(&text), &why))
+            fault(c, one, "is not %s%s%s", key->text->what, why != NULL ? ": " : "", why != NULL ? why : "");
+        buf_free(&text);
+    }
+}
+
 static void read_table(struct conf *c, struct conf_at at, const struct conf_table *t, void *to);
 static void read_object(struct conf *c, struct conf_at at, const struct conf_table *t, void *to);
 
@@ -257,6 +288,9 @@ static void read_key(struct conf *c, struct conf_at at, const struct conf_key *k
         break;
     case CONF_LIST:
         read_list(c, at, key, to);
+        break;
+    case CONF_MAP:
+        read_map(c, at, key, to);
         break;
     case CONF_OBJECT:
         read_object(c, at, key->table, conf_member(to, key));

@@ -29,6 +29,7 @@ static void clear_key(const struct conf_key *key, void *of)
         break;
     case CONF_TEXT:
     case CONF_LIST:
+    case CONF_MAP:
         key->text->clear(conf_member(of, key));
         break;
     case CONF_OBJECT:
@@ -123,6 +124,9 @@ static void default_key(const struct conf_key *key, void *to)
     case CONF_INLINE:
         conf_defaults(key->table, conf_member(to, key));
         break;
+    case CONF_MAP:
+        key->text->clear(conf_member(to, key));
+        break;
     case CONF_OBJECTS:
     case CONF_UNBUILT:
         break;
@@ -194,6 +198,7 @@ static void copy_key(const struct conf_key *key, void *to, const void *from)
         break;
     case CONF_TEXT:
     case CONF_LIST:
+    case CONF_MAP:
         copy_text(key->text, conf_member(to, key), conf_member_const(from, key));
         break;
     case CONF_OBJECT:
@@ -255,6 +260,24 @@ static struct json_object *print_texts(const struct conf_key *key, const void *f
     return list != NULL ? list : last;
 }
 
+/* A name has no '='. */
+static struct json_object *print_map(const struct conf_key *key, const void *from)
+{
+    struct json_object *map = json_object_new_object();
+    struct buf one;
+    buf_init(&one, NULL);
+    for (size_t i = 0; key->text->print(conf_member_const(from, key), i, &one); i++) {
+        char *name = conf_dup(buf_span(&one)), *value = strchr(name, '=');
+        must(value != NULL);
+        *value++ = '\0';
+        json_object_object_add(map, name, print_string(span_str(value)));
+        free(name);
+        buf_free(&one);
+    }
+    buf_free(&one);
+    return map;
+}
+
 static struct json_object *print_elements(const struct conf_key *key, const void *from)
 {
     struct json_object *list = json_object_new_array();
@@ -295,6 +318,8 @@ static struct json_object *print_key(const struct conf_key *key, const void *fro
     case CONF_TEXT:
     case CONF_LIST:
         return print_texts(key, from);
+    case CONF_MAP:
+        return print_map(key, from);
     case CONF_OBJECT:
         return print_object(key, from);
     case CONF_OBJECTS:

@@ -2,6 +2,7 @@
 #include "proxy/reload.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct verdict {
@@ -38,13 +39,14 @@ static bool same_outputs(const struct log_settings *a, const struct log_settings
     if (a->outputs != b->outputs)
         return false;
     for (size_t i = 0; i < a->outputs; i++) {
-        const struct output_settings *x = &a->output[i], *y = &b->output[i];
-        if (x->type != y->type || !same(x->path, y->path) || !same(x->group, y->group) || x->mode != y->mode ||
-            x->rotate_size != y->rotate_size || x->rotate_keep != y->rotate_keep || x->level != y->level ||
-            x->overflow != y->overflow || x->queue_size != y->queue_size)
+        char *x = settings_print_output(&a->output[i]), *y = settings_print_output(&b->output[i]);
+        bool equal = strcmp(x, y) == 0;
+        free(x);
+        free(y);
+        if (!equal)
             return false;
     }
-    return true;
+    return a->cookie == b->cookie;
 }
 
 static bool same_names(const struct settings *a, const struct settings *b)
@@ -65,7 +67,7 @@ bool reload_allowed(const struct settings *running, const struct settings *fresh
     if (!same_listeners(running, fresh))
         refuse(&v, "listeners (their addresses)");
     if (!same_outputs(a, b))
-        refuse(&v, "log.outputs (with level, overflow and queue_size)");
+        refuse(&v, "log.outputs (with level, format, overflow, queue_size and cookie)");
     if (a->max_record != b->max_record || a->block_timeout != b->block_timeout || !same(a->component, b->component))
         refuse(&v, "log.max_record, log.block_timeout, log.component");
     if (running->workers != fresh->workers)

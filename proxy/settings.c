@@ -96,11 +96,6 @@ static void read_listeners(struct settings *s, struct conf *c, const struct sour
 static void complete(struct settings *s)
 {
     settings_complete_headers(&s->log);
-    for (size_t i = 0; i < s->log.outputs; i++) {
-        struct output_settings *o = &s->log.output[i];
-        if (o->type == OUTPUT_FILE && o->mode == 0)
-            o->mode = 0640;
-    }
     for (size_t i = 0; i < s->listeners; i++) {
         struct listener_settings *l = &s->listener[i];
         if (l->name == NULL)
@@ -122,6 +117,7 @@ static void read_all(struct settings *s, struct conf *c, const struct source *fr
         set_option(c, "-u", &settings_servers, &s->base.upstream, from->upstream);
     read_listeners(s, c, from);
     complete(s);
+    settings_complete_outputs(s, c);
     settings_complete_auth(s);
     settings_complete_tls(s, c);
     settings_verify(s, c);

@@ -137,7 +137,16 @@ struct listener_settings {
     struct upstream_settings upstream;
 };
 
-enum output_type { OUTPUT_STDOUT, OUTPUT_FILE };
+enum output_type { OUTPUT_STDOUT, OUTPUT_FILE, OUTPUT_SYSLOG, OUTPUT_JOURNALD, OUTPUT_TCP, OUTPUT_KAFKA };
+enum output_transport { TRANSPORT_NONE, TRANSPORT_UNIX, TRANSPORT_UDP, TRANSPORT_TCP };
+enum output_framing { FRAMING_NEWLINE, FRAMING_OCTET };
+
+/* Names and values, as librdkafka has them; a name that ends in ".file" stands for one without it, whose value is in
+ * that file. */
+struct kafka_options {
+    char **name, **value;
+    size_t count;
+};
 enum log_overflow { OVERFLOW_BLOCK, OVERFLOW_DROP, OVERFLOW_TEMPFAIL };
 enum log_format { FORMAT_NATIVE, FORMAT_ECS, FORMAT_COUNT };
 
@@ -148,6 +157,15 @@ struct output_settings {
     unsigned mode;
     uint64_t rotate_size; /* 0: never */
     unsigned rotate_keep;
+    char *address; /* as written */
+    struct endpoint at;
+    enum output_transport transport;
+    enum output_framing framing;
+    bool cookie;
+    bool tls;
+    char *tls_ca, *tls_cert, *tls_key;
+    char *brokers, *topic;
+    struct kafka_options options;
     enum log_format format;
     enum level level;
     enum log_overflow overflow;
@@ -171,6 +189,7 @@ struct log_settings {
     size_t outputs;
     usec_t block_timeout;
     size_t max_record;
+    bool cookie;
     struct smtp_header_want headers; /* names in lower case; "message-id" always first */
     bool want_message_id, want_subject;
     char *header_names[SMTP_HEADER_WANT_MAX]; /* owned; as headers.name */
@@ -215,5 +234,7 @@ void settings_unref(struct settings **s);
 /* `smtptap check --print`: the effective configuration as JSON that settings_load would read to the same. Owned by the
  * caller. */
 char *settings_print(const struct settings *s);
+/* The same of one log output. */
+char *settings_print_output(const struct output_settings *o);
 
 #endif

@@ -128,11 +128,14 @@ static const struct conf_word OVERFLOW_WORDS[] = { { "block", OVERFLOW_BLOCK, fa
                                                    { NULL, 0, false } };
 static const struct conf_word OUTPUT_TYPE_WORDS[] = { { "stdout", OUTPUT_STDOUT, false },
                                                       { "file", OUTPUT_FILE, false },
-                                                      { "syslog", 0, true },
-                                                      { "journald", 0, true },
-                                                      { "tcp", 0, true },
-                                                      { "kafka", 0, true },
+                                                      { "syslog", OUTPUT_SYSLOG, false },
+                                                      { "journald", OUTPUT_JOURNALD, false },
+                                                      { "tcp", OUTPUT_TCP, false },
+                                                      { "kafka", OUTPUT_KAFKA, !SETTINGS_KAFKA },
                                                       { NULL, 0, false } };
+static const struct conf_word FRAMING_WORDS[] = { { "newline", FRAMING_NEWLINE, false },
+                                                  { "octet", FRAMING_OCTET, false },
+                                                  { NULL, 0, false } };
 static const struct conf_word TLS_VERSION_WORDS[] = { { "1.0", 0x0301, false },
                                                       { "1.1", 0x0302, false },
                                                       { "1.2", 0x0303, false },
@@ -332,17 +335,20 @@ static const struct conf_key OUTPUT_KEYS[] = {
     WORD(output_settings, level, "debug", LEVEL_WORDS),
     WORD(output_settings, overflow, "block", OVERFLOW_WORDS),
     SIZE(output_settings, queue_size, "16MiB", KIB(64), GIB(16)),
-    UNBUILT("address", NULL),
-    UNBUILT("framing", NULL),
-    UNBUILT("brokers", NULL),
-    UNBUILT("topic", NULL),
-    UNBUILT("options", NULL),
-    UNBUILT("tls", NULL),
-    UNBUILT("tls_ca", NULL),
-    UNBUILT("tls_cert", NULL),
-    UNBUILT("tls_key", NULL),
+    { .name = "address", .type = CONF_TEXT, .text = &settings_output_address },
+    { ROW(CONF_WORD, output_settings, framing), .def = "newline", .words = FRAMING_WORDS,
+      .applies = settings_output_has },
+    STRING(output_settings, brokers, NULL, 1, 4000),
+    STRING(output_settings, topic, NULL, 1, 249),
+    { ROW(CONF_MAP, output_settings, options), .text = &settings_kafka_options, .applies = settings_output_has },
+    { ROW(CONF_BOOL, output_settings, tls), .def = "false", .applies = settings_output_has },
+    PATH(output_settings, tls_ca),
+    PATH(output_settings, tls_cert),
+    PATH(output_settings, tls_key),
 };
 static const struct conf_table OUTPUT_TABLE = CONF_TABLE(OUTPUT_KEYS, struct output_settings);
+
+char *settings_print_output(const struct output_settings *o) { return conf_print(&OUTPUT_TABLE, o); }
 
 static void prepare_output(void *element, const void *parent)
 {
@@ -395,7 +401,7 @@ static const struct conf_key LOG_KEYS[] = {
     UNBUILT("integrity_key_file", NULL),
     LIST(log_settings, ignore_clients, &conf_cidr_list, NULL, MILLION),
     SIZE(log_settings, max_record, "8000", KIB(1), MIB(1)),
-    UNBUILT("cookie", "false"),
+    BOOL(log_settings, cookie, "false"),
     OBJECTS(log_settings, outputs, output, &OUTPUT_TABLE, 16, prepare_output),
 };
 static const struct conf_table LOG_TABLE = CONF_TABLE(LOG_KEYS, struct log_settings);

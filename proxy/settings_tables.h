@@ -64,6 +64,15 @@ void settings_inspect_users(const struct settings *s, struct conf *c);
 bool settings_is_local(const struct endpoint *at);
 
 /* The keys of log outputs: which an output of its type has, and what lies between them. */
+#ifdef HAVE_RDKAFKA
+#define SETTINGS_KAFKA true
+#else
+#define SETTINGS_KAFKA false
+#endif
+extern const struct conf_text settings_output_address; /* struct output_settings */
+extern const struct conf_text settings_kafka_options;  /* struct kafka_options */
+/* What follows from the type and from other values. */
+void settings_complete_outputs(struct settings *s, struct conf *c);
 bool settings_output_has(const void *output, const struct conf_key *key);
 void settings_verify_outputs(const struct settings *s, struct conf *c);
 void settings_inspect_outputs(const struct settings *s, struct conf *c);

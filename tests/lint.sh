@@ -40,7 +40,7 @@ found=$(git ls-files 'common/*' | grep -v '^common/conf' | xargs grep -nE '^#inc
 
 say "clang-tidy"
 printf '%s\0' "${main[@]}" | xargs -0 -P "$(nproc)" -n 1 clang-tidy --quiet -- -I. -D_GNU_SOURCE -std=gnu11 \
-    -DSMTPTAP_VERSION='"0"' $(pkg-config --cflags json-c openssl libcares) 2>/dev/null | grep -E 'warning:|error:' | sort -u |
+    -DSMTPTAP_VERSION='"0"' $(pkg-config --cflags json-c openssl libcares rdkafka) -DHAVE_RDKAFKA 2>/dev/null | grep -E 'warning:|error:' | sort -u |
     tee build/tidy.txt
 [ ! -s build/tidy.txt ] || fail "clang-tidy"
 

@@ -38,6 +38,12 @@ struct output *output_open(const struct output_settings *set, const struct outpu
         return output_open_stdout(why);
     case OUTPUT_FILE:
         return output_open_file(set, of, why);
+    case OUTPUT_SYSLOG:
+    case OUTPUT_JOURNALD:
+    case OUTPUT_TCP:
+        return output_open_net(set, of, why);
+    case OUTPUT_KAFKA:
+        return output_open_kafka(set, of, why);
     }
     return NULL;
 }

@@ -76,6 +76,13 @@ ssize_t output_write_fd(struct output *o, const char *p, size_t n) MUST_CHECK;
 struct output *output_open_stdout(char why[OUTPUT_WHY_MAX]) MUST_CHECK;
 struct output *output_open_file(const struct output_settings *set, const struct output_context *of,
                                 char why[OUTPUT_WHY_MAX]) MUST_CHECK;
+struct output *output_open_net(const struct output_settings *set, const struct output_context *of,
+                               char why[OUTPUT_WHY_MAX]) MUST_CHECK;
+struct output *output_open_kafka(const struct output_settings *set, const struct output_context *of,
+                                 char why[OUTPUT_WHY_MAX]) MUST_CHECK;
+/* Whether librdkafka takes the options; else which one it does not, and why. */
+bool output_kafka_check(const struct output_settings *set, char *option, size_t size,
+                        char why[OUTPUT_WHY_MAX]) MUST_CHECK;
 /* What fd is; -1 and errno if it is nothing. */
 int output_kind_of(int fd, enum output_kind *kind) MUST_CHECK;
 

@@ -190,6 +190,7 @@ static bool writer_trouble(struct log_writer *w, int error)
 
 static void writer_tend(struct log_writer *w)
 {
+    w->output->why[0] = '\0';
     int error = w->output->ops->tend != NULL ? w->output->ops->tend(w->output) : 0;
     writer_heed(w);
     if (error < 0 && error != -EAGAIN && !writer_is_asked(w))
@@ -217,7 +218,7 @@ static void writer_reopen(struct log_writer *w)
     o->why[0] = '\0';
     int error = o->ops->reopen(o);
     if (error != 0)
-        writer_tell(w, "it can't be opened again, the old file stays in use: ", error);
+        writer_tell(w, "it can't be opened again, the old one stays in use: ", error);
     else
         w->told_error = 0;
     writer_heed(w);

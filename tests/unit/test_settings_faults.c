@@ -46,7 +46,6 @@ static const struct {
     { "log", "transcript", "\"failed\"", "\"failed\" is" },
     { "log", "integrity", "\"chain\"", "\"chain\" is" },
     { "log", "integrity_key_file", "\"f\"", "this key is" },
-    { "log", "cookie", "true", "true is" },
 };
 
 static bool in_listeners(const char *section) { return strcmp(section, "admin") != 0 && strcmp(section, "log") != 0; }
@@ -77,22 +76,6 @@ static void test_not_built(void **state)
 static void test_outputs_not_built(void **state)
 {
     (void)state;
-    static const char *const TYPES[] = { "syslog", "journald", "tcp", "kafka" };
-    static const char *const OUTPUT_KEYS[] = { "address", "framing", "brokers",  "topic",  "options",
-                                               "tls",     "tls_ca",  "tls_cert", "tls_key" };
-    char text[256], fault[256];
-    for (size_t i = 0; i < ARRAY_LEN(TYPES); i++) {
-        snprintf(text, sizeof text, "{\"log\": {\"outputs\": [{\"type\": \"%s\"}]}}", TYPES[i]);
-        snprintf(fault, sizeof fault, "t.json:1: log.outputs[0].type: \"%s\" is not built into this version", TYPES[i]);
-        expect_faults(text, fault);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(OUTPUT_KEYS); i++) {
-        snprintf(text, sizeof text, "{\"log\": {\"outputs\": [{\"type\": \"file\", \"path\": \"p\", \"%s\": 5}]}}",
-                 OUTPUT_KEYS[i]);
-        snprintf(fault, sizeof fault, "t.json:1: log.outputs[0].%s: this key is not built into this version",
-                 OUTPUT_KEYS[i]);
-        expect_faults(text, fault);
-    }
     expect_faults("{\"log\": {\"redact\": {\"username\": \"hash\", \"subject\": \"keep\"}}}",
                   "t.json:1: log.redact.key_file: this key is needed: a rule says \"hash\"");
     expect_faults("{\"listeners\": [{\"address\": \"systemd:smtp\"}]}",
