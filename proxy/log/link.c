@@ -16,7 +16,7 @@
 
 #include "proxy/log/clock.h"
 
-enum { CONNECT_MAX = 10 * USEC_PER_SEC, SEND_BUFFER = 256 * 1024, DATAGRAM_BUFFER = 4 * 1024 * 1024 };
+enum { CONNECT_MAX = 10 * USEC_PER_SEC, SEND_BUFFER = 256 * 1024 };
 /* A full receiver's system answers a probe within two minutes. */
 enum { SILENCE_MAX = 150 * USEC_PER_SEC, KEEP_IDLE_S = 60, KEEP_INTERVAL_S = 15, KEEP_COUNT = 4 };
 
@@ -74,7 +74,7 @@ static void set_int(int fd, int level, int option, int value) { setsockopt(fd, l
 static void set_options(int fd, const struct link_place *p)
 {
     bool inet = p->addr.ss_family != AF_UNIX;
-    set_int(fd, SOL_SOCKET, SO_SNDBUF, p->type == SOCK_DGRAM ? DATAGRAM_BUFFER : SEND_BUFFER);
+    set_int(fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER);
     if (!inet || p->type != SOCK_STREAM)
         return;
     set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);

@@ -1,6 +1,7 @@
 """Those who take log records: scripted receivers over TCP, TLS, UDP and unix sockets, a journal's socket, a private
 rsyslogd. Each can be away, stall, be slow and die."""
 import array
+import json
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import signal
 import socket
 import ssl
 import struct
+import subprocess
 import threading
 import time
 
@@ -349,3 +351,25 @@ class Rsyslog:
                    lambda: f"{count} messages in rsyslogd's file; it has {len(self.messages())}, and says "
                            f"{open(self.errors.name, 'rb').read()!r}")
         return self.messages()
+
+
+JOURNALD = shutil.which("systemd-journald", path="/usr/lib/systemd:/lib/systemd")
+PRIVATE_RUN = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal /run/log/journal && exec " + (JOURNALD or "")
+
+
+class Journald:
+    """A real systemd-journald, without systemd, with a /run of its own."""
+
+    def __init__(self, world):
+        self.child = world.child(Child(["unshare", "-m", "sh", "-c", PRIVATE_RUN]))
+        root = f"/proc/{self.child.pid}/root/run"
+        self.socket, self.store = root + "/systemd/journal/socket", root + "/log/journal"
+        wait_until(lambda: os.path.exists(self.socket) or self.child.returncode is not None, "the journal's socket")
+        self.runs = self.child.returncode is None
+
+    def entries(self):
+        """Of smtptap, in order."""
+        done = subprocess.run(["journalctl", "-D", self.store, "--merge", "-o", "json", "--all", "SYSLOG_IDENTIFIER=smtptap"],
+                              capture_output=True, text=True)
+        assert done.returncode == 0 or "No journal files" in done.stderr, done.stderr
+        return [json.loads(x) for x in done.stdout.splitlines()]
