@@ -201,6 +201,7 @@ def test_an_output_that_hangs_stops_no_other(world):
     wait_until(lambda: len(good.lines()) == len(tap.log.list), "everything in the good one")
     assert len(bad.lines()) == 0
     bad.flow()
+    wait_until(lambda: any(b'"tnx":"dropped"' in x for x in bad.lines()), "what was lost in the bad one")
     finish(tap, good)
     wait_until(lambda: last_is_closed(bad.lines()), "the last record in the bad one")
     log = as_log(bad.lines())
