@@ -203,7 +203,7 @@ def test_an_output_that_hangs_stops_no_other(world):
     bad.flow()
     wait_until(lambda: any(b'"tnx":"dropped"' in x for x in bad.lines()), "what was lost in the bad one")
     finish(tap, good)
-    wait_until(lambda: last_is_closed(bad.lines()), "the last record in the bad one")
+    wait_until(lambda: last_is_closed(bad.lines()), lambda: f"the last record; the last ones are {bad.lines()[-3:]}")
     log = as_log(bad.lines())
     assert not log.bad
     told = sum(r["records"] for r in log.list if r["tnx"] == "dropped")

@@ -149,10 +149,11 @@ class StreamReceiver:
         with self.lock:
             live, self.live = self.live, []
         for sock in live:
-            if reset:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             try:
-                sock.shutdown(socket.SHUT_RDWR) if not reset else None
+                if reset:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                else:
+                    sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
             fd = sock.detach()
