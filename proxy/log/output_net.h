@@ -18,6 +18,7 @@ struct output_net {
     int pending; /* an error that a call still has to return, and why */
     char pending_why[OUTPUT_WHY_MAX];
     uint64_t risk;   /* lines of the last broken connection that may be lost */
+    usec_t acked_at; /* monotonic: when lines were acknowledged last */
     usec_t farewell; /* monotonic: when we said that no more will come; 0: not yet */
     usec_t told_at;  /* of what can't be sent at all */
 };

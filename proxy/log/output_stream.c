@@ -10,6 +10,8 @@
 
 /* How much may wait to be handed over; how often the other side's progress is looked at. */
 enum { TAKE_MAX = 64 * 1024, LOOK_MS = 50 };
+/* What was acknowledged so long ago has been read, where the other side closes in order. */
+enum { QUIET = USEC_PER_SEC };
 /* At the end: how long the other side has to close the connection after us. */
 enum { FAREWELL_MAX = USEC_PER_SEC, FAREWELL_MS = 10 };
 
@@ -19,8 +21,8 @@ int net_break(struct output_net *n, int error)
     link_close(&n->link);
     o->fd = -1;
     struct sent_doubt doubt = sent_rewind(&n->sent);
-    /* A program that has read all is closed in order; of one that has not, its system resets the connection. */
-    if (error == ENODATA)
+    /* Of a program that has not read all, its system resets the connection; but some say first that they end. */
+    if (error == ENODATA && clock_mono() - n->acked_at > QUIET)
         doubt.risk = 0;
     n->risk = doubt.risk;
     const char *why = o->why[0] != '\0' ? o->why : strerror(error);
@@ -38,6 +40,8 @@ static int look_acked(struct output_net *n)
     size_t window = 0;
     int error = link_acked(&n->link, &wire, &window);
     sent_ack(&n->sent, wire, window);
+    if (n->sent.lines < n->output.held)
+        n->acked_at = clock_mono();
     n->output.held = n->sent.lines;
     return error;
 }
@@ -62,6 +66,7 @@ static void take_lines(struct output_net *n, const char *p, size_t len, size_t *
         size_t line = end != NULL ? (size_t)(end - start) : len - *taken;
         net_form(n, span_of(start, line), false);
         sent_put(&n->sent, buf_span(&n->text));
+        n->output.held++;
         *taken += line + (end != NULL);
     }
 }
@@ -133,6 +138,6 @@ int net_finish_stream(struct output_net *n)
     if (error == 0)
         return clock_mono() - n->farewell < FAREWELL_MAX ? -EAGAIN : 0;
     net_break(n, -error);
-    o->held = n->risk;
+    o->held = error != -ENODATA ? n->risk : 0;
     return 0;
 }

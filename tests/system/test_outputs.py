@@ -94,17 +94,16 @@ def test_tcp_idle_connection_closed(world):
     """A receiver that closes in order while nothing is said: no record is lost, doubled, or told of as in doubt."""
     r = receiver(world, StreamReceiver())
     tap = start(world, {"type": "tcp", "address": r.address})
-    for _ in range(4):
+    for _ in range(3):
         c = deliver(tap)
         c.quit()
         tap.closed(c)
         wait_until(lambda: len(tap.log.list) == len(r.lines()) > 0, "all that was said so far")
-        live = list(r.live)
-        for sock in live:
-            sock.shutdown(socket.SHUT_WR)
-        wait_until(lambda: not any(s in r.live for s in live), "the end of the connection")
+        time.sleep(1.1)  # what it has just sent would be in doubt
+        r.die("closed")
+        r.start()
     finish(tap, r)
-    assert r.connections >= 4 and not tap.records("error")
+    assert r.connections >= 3 and not tap.records("error")
 
 
 def books(tap, output, lines, again_most=None):
@@ -124,9 +123,9 @@ def books(tap, output, lines, again_most=None):
     return doubled, missing, again, risk
 
 
-@pytest.mark.parametrize("reset", [True, False], ids=["killed", "closed"])
+@pytest.mark.parametrize("how", ["reset", "closed", "said"])
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-def test_tcp_receiver_dies_under_load(world, certs, reset, tls):
+def test_tcp_receiver_dies_under_load(world, certs, how, tls):
     r = receiver(world, StreamReceiver(pair=certs.mta if tls else None))
     more = {"tls": True, "tls_ca": certs.ca} if tls else {}
     tap = start(world, {"type": "tcp", "address": r.address, "overflow": "block", **more})
@@ -138,7 +137,7 @@ def test_tcp_receiver_dies_under_load(world, certs, reset, tls):
         for _ in range(15):
             for c in clients:
                 assert c.deliver(b"Subject: x\r\n\r\nbody\r\n").code == 250
-        r.die(reset)
+        r.die(how)
         for c in clients:
             assert c.deliver(b"Subject: x\r\n\r\nbody\r\n").code == 250
         r.start()
@@ -203,7 +202,8 @@ def test_an_output_that_hangs_stops_no_other(world):
     bad.flow()
     wait_until(lambda: any(b'"tnx":"dropped"' in x for x in bad.lines()), "what was lost in the bad one")
     finish(tap, good)
-    wait_until(lambda: last_is_closed(bad.lines()), lambda: f"the last record; the last ones are {bad.lines()[-3:]}")
+    # what was lost just before it is told behind it
+    wait_until(lambda: any(b'"tnx":"closed"' in x for x in bad.lines()[-2:]), lambda: f"the last record; the last ones are {bad.lines()[-3:]}")
     log = as_log(bad.lines())
     assert not log.bad
     told = sum(r["records"] for r in log.list if r["tnx"] == "dropped")

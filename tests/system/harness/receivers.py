@@ -14,7 +14,7 @@ import threading
 import time
 
 from .records import Log
-from .util import Child, wait_until
+from .util import DEADLINE, Child, wait_until
 
 SYSLOG = re.compile(rb"<(\d{1,3})>1 (\S+) (\S+) (\S+) (\S+) (\S+) - (@cee: )?(\{.*\})", re.S)
 
@@ -48,6 +48,11 @@ def octet_framed(data):
 def newline_framed(data):
     lines = data.split(b"\n")
     return lines[:-1], lines[-1]
+
+
+class Connection:
+    def __init__(self):
+        self.dead, self.gone = "", threading.Event()
 
 
 class StreamReceiver:
@@ -102,18 +107,24 @@ class StreamReceiver:
             threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
 
     def serve(self, sock):
+        one = Connection()
         with self.lock:
             self.connections += 1
-            self.live.append(sock)
+            self.live.append(one)
         rest = b""
         try:
+            sock.settimeout(5)
             if self.context:
                 sock = self.context.wrap_socket(sock, server_side=True)
-                with self.lock:
-                    self.live[-1] = sock
-            while True:
-                self.flowing.wait()
-                data = sock.recv(1 << 16 if not self.pace else 1000)
+            sock.settimeout(0.02)
+            while not one.dead:
+                if not self.flowing.is_set():
+                    self.flowing.wait(0.02)
+                    continue
+                try:
+                    data = sock.recv(1 << 16 if not self.pace else 1000)
+                except (TimeoutError, ssl.SSLWantReadError):
+                    continue
                 if not data:
                     break
                 if self.pace:
@@ -126,9 +137,15 @@ class StreamReceiver:
         with self.lock:
             if rest:
                 self.broken.append(rest)
-            if sock in self.live:
-                self.live.remove(sock)
+            if one in self.live:
+                self.live.remove(one)
+        if one.dead == "reset":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        elif one.dead == "said":
+            sock.shutdown(socket.SHUT_WR)
+            time.sleep(0.01)
         sock.close()
+        one.gone.set()
 
     @property
     def address(self):
@@ -143,22 +160,16 @@ class StreamReceiver:
             self.listener.close()
             self.listener = None
 
-    def die(self, reset=True):
-        """Like a killed process: with data unread the kernel resets the connections."""
+    def die(self, how="reset"):
+        """Ends all connections, with what was not read: by a reset; by close() ("closed"); after saying that it ends
+        ("said")."""
         self.away()
         with self.lock:
-            live, self.live = self.live, []
-        for sock in live:
-            try:
-                if reset:
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                else:
-                    sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            fd = sock.detach()
-            if fd >= 0:
-                os.close(fd)
+            live = list(self.live)
+        for one in live:
+            one.dead = how
+        for one in live:
+            assert one.gone.wait(DEADLINE)
 
     def stall(self):
         self.flowing.clear()
@@ -173,11 +184,8 @@ class StreamReceiver:
     def stop(self):
         self.flow()
         self.away()
-        for sock in list(self.live):
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        for one in list(self.live):
+            one.dead = "closed"
 
 
 class DatagramReceiver:
