@@ -108,6 +108,8 @@ struct upstream_settings {
     bool credentials; /* logins go this way: opportunistic means required, to all but unix and loopback addresses */
     char *tls_ca, *tls_name, *tls_cert, *tls_key; /* NULL: not set */
     struct tls_client *tls_client;                /* a reference; NULL where tls is none */
+    char *username, *password_file;               /* NULL: not set */
+    char *password;                               /* what the file holds; in listeners only; owned, wiped */
     char *hostname;
     enum upstream_connect connect;
     enum upstream_identity identity;

@@ -1,8 +1,12 @@
 /* The keys of AUTH: their types, and what lies between them and the keys of TLS and of the upstream. */
 #include "proxy/settings_tables.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static bool add_mechanism(void *member, struct span text, const char **why)
 {
@@ -70,18 +74,28 @@ static void make_required(struct auth_settings *a)
     buf_free(&wire);
 }
 
+static void wipe(char **secret)
+{
+    if (*secret != NULL)
+        explicit_bzero(*secret, strlen(*secret));
+    free(*secret);
+    *secret = NULL;
+}
+
 void settings_close_auth(struct settings *s)
 {
-    for (size_t i = 0; i < s->listeners; i++)
+    for (size_t i = 0; i < s->listeners; i++) {
         free(s->listener[i].auth.required_wire);
+        wipe(&s->listener[i].upstream.password);
+    }
 }
 
 void settings_complete_auth(struct settings *s)
 {
-    s->base.upstream.credentials = relays(&s->base.auth);
+    s->base.upstream.credentials = relays(&s->base.auth) || s->base.upstream.username != NULL;
     for (size_t i = 0; i < s->listeners; i++) {
         struct listener_settings *l = &s->listener[i];
-        l->upstream.credentials = relays(&l->auth);
+        l->upstream.credentials = relays(&l->auth) || l->upstream.username != NULL;
         make_required(&l->auth);
     }
 }
@@ -110,6 +124,23 @@ static void verify_possible(const struct listener_settings *l, struct conf *c, s
                    "\"required\" needs AUTH, which disabled_commands takes away");
 }
 
+/* Two logins can't share a connection. */
+static void verify_own_login(const struct listener_settings *l, struct conf *c, size_t i)
+{
+    char path[SETTINGS_PATH];
+    const struct upstream_settings *u = &l->upstream;
+    if ((u->username != NULL) != (u->password_file != NULL)) {
+        const char *key = u->username != NULL ? "upstream.username" : "upstream.password_file";
+        conf_fault(c, settings_place(c, i, key, key, path), "needs %s beside it",
+                   u->username != NULL ? "password_file" : "username");
+    }
+    if (u->username != NULL && relays(&l->auth))
+        conf_fault(c, settings_place(c, i, "upstream.username", "upstream.username", path),
+                   "the clients of listener \"%s\" log in at the upstream (auth.backend \"upstream\"): "
+                   "it can't be done for them as well",
+                   l->name);
+}
+
 static void verify_upstream(const struct upstream_settings *u, struct conf *c, size_t i)
 {
     char path[SETTINGS_PATH];
@@ -129,8 +160,59 @@ void settings_verify_auth(const struct settings *s, struct conf *c)
         if (l->auth.mode != AUTH_OFF)
             verify_backend(&l->auth, c, i);
         verify_possible(l, c, i);
+        verify_own_login(l, c, i);
         verify_upstream(&l->upstream, c, i);
     }
+}
+
+/* Reads a file's first line into *out; the result is NULL, or what is wrong. The password stands in no other memory
+ * afterwards. */
+static const char *read_password(const char *file, char **out)
+{
+    char text[SASL_PASSWORD_MAX + 3];
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text) : -1;
+    const char *why = n < 0 ? strerror(errno) : NULL;
+    if (fd >= 0)
+        close(fd);
+    size_t len = n > 0 ? (size_t)n : 0;
+    if (len > 0 && text[len - 1] == '\n')
+        len--;
+    if (len > 0 && text[len - 1] == '\r' && len + 1 == (size_t)n)
+        len--;
+    if (why == NULL && len == 0)
+        why = "no password is in it";
+    else if (why == NULL && len > SASL_PASSWORD_MAX)
+        why = "a password may have 1024 bytes at the most";
+    else if (why == NULL && (memchr(text, '\0', len) != NULL || memchr(text, '\n', len) != NULL))
+        why = "one line with the password is wanted";
+    if (why == NULL)
+        *out = conf_dup(span_of(text, len));
+    explicit_bzero(text, sizeof text);
+    return why;
+}
+
+void settings_open_auth(struct settings *s, struct conf *c)
+{
+    char path[SETTINGS_PATH];
+    for (size_t i = 0; i < s->listeners; i++) {
+        struct upstream_settings *u = &s->listener[i].upstream;
+        if (u->username == NULL || u->password_file == NULL)
+            continue;
+        const char *why = read_password(u->password_file, &u->password);
+        if (why != NULL)
+            conf_fault(c, settings_place(c, i, "upstream.password_file", "upstream.password_file", path), "\"%s\": %s",
+                       u->password_file, why);
+    }
+}
+
+static void warn_password_file(const struct upstream_settings *u, struct conf *c, size_t i)
+{
+    char path[SETTINGS_PATH];
+    struct stat st;
+    if (u->password != NULL && stat(u->password_file, &st) == 0 && (st.st_mode & S_IROTH) != 0)
+        conf_warn(c, settings_place(c, i, "upstream.password_file", "upstream.password_file", path),
+                  "everybody on this machine can read \"%s\"", u->password_file);
 }
 
 static void warn_listener(const struct listener_settings *l, struct conf *c, size_t i)
@@ -153,6 +235,8 @@ static void warn_listener(const struct listener_settings *l, struct conf *c, siz
 
 void settings_inspect_auth(const struct settings *s, struct conf *c)
 {
-    for (size_t i = 0; i < s->listeners; i++)
+    for (size_t i = 0; i < s->listeners; i++) {
         warn_listener(&s->listener[i], c, i);
+        warn_password_file(&s->listener[i].upstream, c, i);
+    }
 }

@@ -50,6 +50,8 @@ void settings_inspect_tls(const struct settings *s, struct conf *c);
 /* The same for the keys of AUTH; comes before those of TLS, which depend on where credentials go. */
 void settings_complete_auth(struct settings *s);
 void settings_close_auth(struct settings *s);
+/* Reads the password of our own login. */
+void settings_open_auth(struct settings *s, struct conf *c);
 void settings_verify_auth(const struct settings *s, struct conf *c);
 /* Warns of what can't work for some clients. */
 void settings_inspect_auth(const struct settings *s, struct conf *c);

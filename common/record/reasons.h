@@ -37,6 +37,7 @@
     ERR(LOG_BROKEN, "log_broken", "The connection of a log output broke")                                              \
     ERR(TLS_HANDSHAKE, "tls_handshake", "The TLS handshake failed")                                                      \
     ERR(UPSTREAM_NO_TLS, "upstream_no_tls", "The upstream offers no TLS, which is required")                             \
+    ERR(UPSTREAM_AUTH, "upstream_auth", "The upstream does not let us log in")                                           \
     ERR(UPSTREAM_TLS_RESIDUE, "upstream_tls_residue", "The upstream sent bytes behind its 220 to STARTTLS")              \
     ERR(PROXY_HEADER, "proxy_header", "The PROXY header is refused")                                                     \
     ERR(AUTH_FILE, "auth_file", "The file of users has a fault; the one read before stays in use")                     \

@@ -34,10 +34,18 @@ static bool is_ambiguous(SSL *ssl)
            SSL_set_current_cert(ssl, SSL_CERT_SET_NEXT) == 1;
 }
 
+/* That of the server, whichever end we are. */
+static X509 *server_certificate(SSL *ssl)
+{
+    if (SSL_is_server(ssl) == 0)
+        return SSL_get0_peer_certificate(ssl);
+    return is_ambiguous(ssl) ? NULL : SSL_get_certificate(ssl);
+}
+
 static void hash_certificate(SSL *ssl, struct tls_bindings *out)
 {
     unsigned n = 0;
-    X509 *cert = is_ambiguous(ssl) ? NULL : SSL_get_certificate(ssl);
+    X509 *cert = server_certificate(ssl);
     const EVP_MD *md = cert != NULL ? end_point_digest(cert) : NULL;
     if (md != NULL && EVP_MD_get_size(md) <= TLS_END_POINT_MAX && X509_digest(cert, md, out->end_point, &n) == 1)
         out->end_point_len = n;

@@ -3,11 +3,13 @@
 #include "proxy/relay/dial.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proxy/net/dns.h"
 #include "proxy/relay/balance.h"
+#include "proxy/relay/own_login.h"
 #include "proxy/relay/probe.h"
 #include "proxy/worker.h"
 
@@ -20,6 +22,8 @@ struct dial {
     void *owner;
     struct timer deadline, soon; /* `soon` carries on where something failed at once */
     struct upstream *u;
+    struct own_login *login; /* under way on u; NULL: none */
+    bool probing;            /* nobody is to be served: it doesn't log in */
     struct dns_query *query;
     struct netaddr addr[BALANCE_ADDRESSES];
     size_t addrs, next_addr; /* of the server at order[pos] */
@@ -37,7 +41,10 @@ enum { BACKLOG_WAIT = 20 * USEC_PER_MSEC };
 static void on_ready(void *owner, const struct smtp_reply *ehlo);
 static void on_lost(void *owner, const struct upstream_loss *loss);
 static void on_settled(void *owner) { (void)owner; }
-static const struct upstream_ops attempt_ops = { .ready = on_ready, .lost = on_lost, .settled = on_settled };
+static void on_login_reply(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
+static const struct upstream_ops attempt_ops = {
+    .ready = on_ready, .reply = on_login_reply, .lost = on_lost, .settled = on_settled
+};
 
 static void next(struct dial *d);
 
@@ -61,6 +68,7 @@ static void end(struct dial *d)
     timer_clear(&d->deadline);
     timer_clear(&d->soon);
     dns_cancel(&d->query);
+    own_login_free(&d->login);
     upstream_drop(&d->u, CLOSE_UPSTREAM);
     loop_bury(&d->w->loop, &d->grave, free_dial);
 }
@@ -103,20 +111,85 @@ static void next_server(struct dial *d)
     next(d);
 }
 
+static void next_address(struct dial *d)
+{
+    if (d->next_addr < d->addrs)
+        next(d);
+    else
+        next_server(d);
+}
+
+/* The server can be used. */
+static void finish(struct dial *d, const struct smtp_reply *ehlo)
+{
+    struct upstream *u = d->u;
+    struct own_login *login = d->login; /* ehlo may be its */
+    balance_succeeded(health_now(d));
+    d->u = NULL;
+    d->login = NULL;
+    end(d);
+    d->ops->done(d->owner, u, d->order[d->pos], ehlo, d->attempts);
+    own_login_free(&login);
+}
+
+/* U1: a server that doesn't let us in is a failed one. */
+static void fail_login(struct dial *d, const char *why)
+{
+    own_login_free(&d->login);
+    upstream_drop(&d->u, CLOSE_UPSTREAM);
+    note_failure(d, ERR_UPSTREAM_AUTH, "auth", why);
+    next_address(d);
+}
+
 static void on_ready(void *owner, const struct smtp_reply *ehlo)
 {
     struct dial *d = owner;
-    struct upstream *u = d->u;
-    balance_succeeded(health_now(d));
-    d->u = NULL;
-    end(d);
-    d->ops->done(d->owner, u, d->order[d->pos], ehlo, d->attempts);
+    const char *why;
+    if (d->set->username == NULL || d->probing) {
+        finish(d, ehlo);
+        return;
+    }
+    d->login = own_login_start(d->u, ehlo, &d->w->login_cache, &why);
+    if (d->login == NULL)
+        fail_login(d, why);
+}
+
+/* The first line, for the log. */
+static void print_line(char *to, size_t size, const struct smtp_reply *reply)
+{
+    struct span line = span_head(reply->wire, size - 1);
+    const char *cr = memchr(line.p, '\r', line.n);
+    snprintf(to, size, "%.*s", (int)(cr ? (size_t)(cr - line.p) : line.n), line.p);
+}
+
+static void on_login_reply(void *owner, const struct smtp_step *step, const struct smtp_reply *reply)
+{
+    struct dial *d = owner;
+    const char *why;
+    char text[512];
+    if (d->login == NULL)
+        return;
+    switch (own_login_reply(d->login, reply, &why)) {
+    case OWN_LOGIN_GOES_ON:
+        break;
+    case OWN_LOGIN_DONE:
+        finish(d, own_login_ehlo(d->login));
+        break;
+    case OWN_LOGIN_FAILED:
+        print_line(text, sizeof(text), reply);
+        if (why == NULL)
+            why = smtp_step_must_hide(step, reply) ? NULL : text;
+        fail_login(d, why);
+        break;
+    }
 }
 
 static const char *stage_of(const struct dial *d, enum record_error err)
 {
     if (!d->u->connected)
         return "connect";
+    if (d->login != NULL)
+        return "auth";
     if (err == ERR_TLS_HANDSHAKE || err == ERR_UPSTREAM_NO_TLS || err == ERR_UPSTREAM_TLS_RESIDUE)
         return "starttls";
     return d->u->totals.commands == 0 ? "greeting" : "ehlo";
@@ -143,12 +216,11 @@ static void on_lost(void *owner, const struct upstream_loss *loss)
     const char *stage = stage_of(d, loss->err);
     struct upstream *u = d->u;
     d->u = NULL;
+    own_login_free(&d->login);
     if (go_on_in_clear(d, u, loss))
         return;
     if (loss->reply != NULL) {
-        struct span line = span_head(loss->reply->wire, sizeof(text) - 1);
-        const char *cr = memchr(line.p, '\r', line.n);
-        memcpy(text, line.p, cr ? (size_t)(cr - line.p) : line.n);
+        print_line(text, sizeof(text), loss->reply);
         if (loss->err == ERR_UPSTREAM_GREETING && loss->reply->code >= 400) {
             free(d->greeting);
             d->greeting = strndup(loss->reply->wire.p, loss->reply->wire.n);
@@ -159,10 +231,7 @@ static void on_lost(void *owner, const struct upstream_loss *loss)
         strncpy(text, strerror(loss->sys), sizeof(text) - 1);
     }
     note_failure(d, loss->err, stage, text[0] != '\0' ? text : NULL);
-    if (d->next_addr < d->addrs)
-        next(d);
-    else
-        next_server(d);
+    next_address(d);
 }
 
 static const char *name_fault(enum dns_result result)
@@ -344,6 +413,7 @@ struct dial *dial_server(struct worker *w, const struct trace *trace, const stru
                          size_t server, const struct dial_ops *ops, void *owner)
 {
     struct dial *d = dial_new(w, trace, set, ops, owner);
+    d->probing = true;
     d->servers = 1;
     d->order[0] = server;
     next(d);

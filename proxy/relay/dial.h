@@ -1,4 +1,4 @@
-/* Finds a server and prepares a connection to it: names, connect, greeting, EHLO; the next server where one fails; all
+/* Finds a server and prepares a connection to it: names, connect, greeting, EHLO, our own login; the next server where one fails; all
  * of it within upstream.timeouts.prepare. Each failure is an `error` record with its stage. */
 #ifndef PROXY_RELAY_DIAL_H
 #define PROXY_RELAY_DIAL_H
@@ -22,7 +22,7 @@ struct dial_ops {
 /* skip: the server that was just lost, to be tried last, or set->servers. Never calls back before it returns. */
 struct dial *dial_start(struct worker *w, const struct trace *trace, const struct upstream_settings *set, size_t skip,
                         const struct dial_ops *ops, void *owner) MUST_CHECK;
-/* The same with this server alone. */
+/* The same with this server alone, to see how it is: without logging in. */
 struct dial *dial_server(struct worker *w, const struct trace *trace, const struct upstream_settings *set,
                          size_t server, const struct dial_ops *ops, void *owner) MUST_CHECK;
 void dial_cancel(struct dial **d);

@@ -112,10 +112,23 @@ static smtp_cap_set mail_needs(const struct smtp_mail_params *p)
     return needs;
 }
 
+/* We have logged in, and the client has not: what it says of the sender's login is not ours to vouch for (M8). */
+static bool speaks_for_nobody(const struct session *s)
+{
+    return s->set->upstream.username != NULL && !s->logged_in && (s->offer->upstream.set & SMTP_CAP_BIT(AUTH)) != 0;
+}
+
+static void vouch(const struct session *s, struct buf *line)
+{
+    if (s->up != NULL && speaks_for_nobody(s))
+        buf_append_span(line, SPAN_LIT(" AUTH=<>"));
+}
+
 /* Parameters that this upstream would not take and can do without (protocol.md M, M8). */
 static const char *params_to_drop(const struct session *s)
 {
     bool size = s->offer->upstream.set & SMTP_CAP_BIT(SIZE), auth = s->offer->upstream.set & SMTP_CAP_BIT(AUTH);
+    auth = auth && !speaks_for_nobody(s);
     if (size)
         return auth ? "" : "AUTH";
     return auth ? "SIZE" : "SIZE AUTH";
@@ -129,6 +142,7 @@ struct smtp_step *relay_fit_mail(const struct session *s, struct smtp_step *step
     buf_init(&line, &s->w->loop.pool);
     buf_append_span(&line, span_head(text, s->mail_params_at));
     smtp_params_copy(&line, span_skip(text, s->mail_params_at), params_to_drop(s));
+    vouch(s, &line);
     struct smtp_step *fit = smtp_step_new(step->kind, step->tag, buf_span(&line));
     buf_free(&line);
     smtp_step_free(step);
@@ -196,6 +210,7 @@ void relay_mail(void *owner, smtp_slot slot, const struct smtp_envelope_command 
     buf_init(&line, &s->w->loop.pool);
     s->mail_params_at = sizeof("MAIL FROM:<>") - 1 + cmd->path->address.n;
     envelope_line(&line, "MAIL FROM:<", cmd, s->up != NULL ? params_to_drop(s) : "");
+    vouch(s, &line);
     s->up_txn = s->up != NULL;
     if (s->up != NULL)
         relay_note_upstream(s);

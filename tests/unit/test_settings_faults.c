@@ -28,8 +28,6 @@ static const struct {
     { "upstream", "identity", "\"xforward\"", "\"xforward\" is" },
     { "upstream", "identity", "\"proxy-v1\"", "\"proxy-v1\" is" },
     { "upstream", "identity", "\"proxy-v2\"", "\"proxy-v2\" is" },
-    { "upstream", "username", "\"u\"", "this key is" },
-    { "upstream", "password_file", "\"f\"", "this key is" },
     { "upstream", "pool", "\"transaction\"", "\"transaction\" is" },
     { "upstream", "pool_size", "1", "1 is" },
     { "upstream", "pool_idle", "\"1s\"", "\"1s\" is" },
@@ -143,7 +141,8 @@ static void test_faults(void **state)
         { "{\"auth\": {\"mode\": \"required\"}, \"upstream\": {\"tls\": \"none\", \"servers\": [\"127.0.0.1:25\", "
           "\"unix:/u\", \"localhost:25\"]}}",
           "t.json:1: auth.mode: \"required\" needs tls \"starttls\" or \"implicit\", or auth.require_tls false" },
-        { "{\"auth\": {\"mode\": \"required\", \"require_tls\": false},\n\"server\": {\"disabled_commands\": [\"AUTH\"]}}",
+        { "{\"auth\": {\"mode\": \"required\", \"require_tls\": false},\n\"server\": {\"disabled_commands\": "
+          "[\"AUTH\"]}}",
           "t.json:1: auth.mode: \"required\" needs AUTH, which disabled_commands takes away" },
         { "{\"auth\": {\"mode\": \"optional\"},\n\"upstream\": {\"tls\": \"none\", \"servers\": [\"127.0.0.1:25\", "
           "\"192.0.2.1:25\", \"mx.example.com:25\"]}}",
@@ -151,6 +150,17 @@ static void test_faults(void **state)
         { "{\"upstream\": {\"tls\": \"none\"}, \"listeners\": [{\"address\": \"[::1]:1\"},\n{\"address\": \"[::1]:2\", "
           "\"auth\": {\"mode\": \"optional\"}, \"upstream\": {\"servers\": [\"mx.example.com:25\"]}}]}",
           "t.json:1: upstream.tls: \"none\" would send passwords in clear to \"mx.example.com:25\"" },
+        { "{\"upstream\": {\"username\": \"u\"}}", "t.json:1: upstream.username: needs password_file beside it" },
+        { "{\"upstream\": {\"password_file\": \"/f\"}}", "t.json:1: upstream.password_file: needs username beside it" },
+        { "{\"upstream\": {\"username\": \"u\", \"password_file\": \"/dev/null\", \"tls\": \"none\",\n\"servers\": "
+          "[\"192.0.2.1:25\"]}}",
+          "t.json:1: upstream.password_file: \"/dev/null\": no password is in it\n"
+          "t.json:1: upstream.tls: \"none\" would send passwords in clear to \"192.0.2.1:25\"" },
+        { "{\"upstream\": {\"username\": \"u\", \"password_file\": \"/nonexistent/f\"},\n\"auth\": {\"mode\": "
+          "\"optional\"}}",
+          "t.json:1: upstream.username: the clients of listener \"127.0.0.1:2525\" log in at the upstream "
+          "(auth.backend \"upstream\"): it can't be done for them as well\n"
+          "t.json:1: upstream.password_file: \"/nonexistent/f\": No such file or directory" },
         { "{\"auth\": {\"mechanisms\": []}, \"limits\": {\"max_auth_failures\": 0}}",
           "t.json:1: auth.mechanisms: must not be empty\n"
           "t.json:1: limits.max_auth_failures: 0 is not a whole number from 1 to 1000000" },
