@@ -71,7 +71,7 @@
                                                                                             KEY(RUN, "run") KEY(SEQ,   \
                                                                                                                 "seq") \
                                                                                                 KEY(HASH, "hash")      \
-                                                                                                    KEY(PREV, "prev") KEY(RESUMED, "resumed") KEY(SERVERNAME, "servername") KEY(MATCHED, "matched") KEY(CLIENT_CERT, "client_cert") KEY(VERIFIED, "verified") KEY(PEER, "peer") KEY(ISSUER, "issuer") KEY(NOT_AFTER, "not_after") KEY(IMPLICIT, "implicit") KEY(PROXY, "proxy") KEY(UNIQUE_ID, "unique_id") KEY(METHOD, "method") KEY(USERNAME, "username") KEY(AUTHZID, "authzid") KEY(RESULT, "result")
+                                                                                                    KEY(PREV, "prev") KEY(RESUMED, "resumed") KEY(SERVERNAME, "servername") KEY(MATCHED, "matched") KEY(CLIENT_CERT, "client_cert") KEY(VERIFIED, "verified") KEY(PEER, "peer") KEY(ISSUER, "issuer") KEY(NOT_AFTER, "not_after") KEY(IMPLICIT, "implicit") KEY(PROXY, "proxy") KEY(UNIQUE_ID, "unique_id") KEY(METHOD, "method") KEY(USERNAME, "username") KEY(AUTHZID, "authzid") KEY(RESULT, "result") KEY(XCLIENT_KEY, "xclientKey") KEY(XCLIENT, "xclient") KEY(XFORWARD_KEY, "xforwardKey") KEY(XFORWARD, "xforward")
 
 #define RECORD_STATUSES(W)                                                                                             \
     W(ACCEPTED, "accepted")                                                                                            \

@@ -39,6 +39,9 @@
     ERR(UPSTREAM_NO_TLS, "upstream_no_tls", "The upstream offers no TLS, which is required")                             \
     ERR(UPSTREAM_AUTH, "upstream_auth", "The upstream does not let us log in")                                           \
     ERR(UPSTREAM_TLS_RESIDUE, "upstream_tls_residue", "The upstream sent bytes behind its 220 to STARTTLS")              \
+    ERR(UPSTREAM_IDENTITY, "upstream_identity", "The upstream does not take the client's identity as it should")          \
+    ERR(XCLIENT_REFUSED, "xclient_refused", "The upstream refuses the client (XCLIENT)")                                 \
+    ERR(XFORWARD_REFUSED, "xforward_refused", "The upstream refuses XFORWARD")                                           \
     ERR(PROXY_HEADER, "proxy_header", "The PROXY header is refused")                                                     \
     ERR(AUTH_FILE, "auth_file", "The file of users has a fault; the one read before stays in use")                     \
     ERR(AUTH_SERVER, "auth_server", "The auth server can't be reached; logins fail for now")                           \

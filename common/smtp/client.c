@@ -15,11 +15,15 @@
 #include "common/smtp/secret.h"
 
 static const enum smtp_verb step_verb[] = {
-    [SMTP_STEP_GREETING] = SMTP_VERB_UNKNOWN,  [SMTP_STEP_EHLO] = SMTP_VERB_EHLO,    [SMTP_STEP_HELO] = SMTP_VERB_HELO,
-    [SMTP_STEP_STARTTLS] = SMTP_VERB_STARTTLS, [SMTP_STEP_MAIL] = SMTP_VERB_MAIL,    [SMTP_STEP_RCPT] = SMTP_VERB_RCPT,
-    [SMTP_STEP_DATA] = SMTP_VERB_DATA,         [SMTP_STEP_END] = SMTP_VERB_DATA,     [SMTP_STEP_BDAT] = SMTP_VERB_BDAT,
-    [SMTP_STEP_LAST] = SMTP_VERB_BDAT,         [SMTP_STEP_RSET] = SMTP_VERB_RSET,    [SMTP_STEP_AUTH] = SMTP_VERB_AUTH,
-    [SMTP_STEP_RESPONSE] = SMTP_VERB_UNKNOWN,  [SMTP_STEP_PASS] = SMTP_VERB_UNKNOWN, [SMTP_STEP_QUIT] = SMTP_VERB_QUIT,
+    [SMTP_STEP_XCLIENT] = SMTP_VERB_XCLIENT,  [SMTP_STEP_XFORWARD] = SMTP_VERB_XFORWARD,
+    [SMTP_STEP_GREETING] = SMTP_VERB_UNKNOWN, [SMTP_STEP_EHLO] = SMTP_VERB_EHLO,
+    [SMTP_STEP_HELO] = SMTP_VERB_HELO,        [SMTP_STEP_STARTTLS] = SMTP_VERB_STARTTLS,
+    [SMTP_STEP_MAIL] = SMTP_VERB_MAIL,        [SMTP_STEP_RCPT] = SMTP_VERB_RCPT,
+    [SMTP_STEP_DATA] = SMTP_VERB_DATA,        [SMTP_STEP_END] = SMTP_VERB_DATA,
+    [SMTP_STEP_BDAT] = SMTP_VERB_BDAT,        [SMTP_STEP_LAST] = SMTP_VERB_BDAT,
+    [SMTP_STEP_RSET] = SMTP_VERB_RSET,        [SMTP_STEP_AUTH] = SMTP_VERB_AUTH,
+    [SMTP_STEP_RESPONSE] = SMTP_VERB_UNKNOWN, [SMTP_STEP_PASS] = SMTP_VERB_UNKNOWN,
+    [SMTP_STEP_QUIT] = SMTP_VERB_QUIT,
 };
 
 struct smtp_step *smtp_step_new(enum smtp_step_kind kind, struct smtp_tag tag, struct span text)
@@ -121,7 +125,7 @@ static void step_send(struct smtp_client *c, struct smtp_step *step, struct buf 
 
 static bool is_handshake(enum smtp_step_kind kind)
 {
-    return kind == SMTP_STEP_EHLO || kind == SMTP_STEP_HELO || kind == SMTP_STEP_STARTTLS;
+    return kind == SMTP_STEP_EHLO || kind == SMTP_STEP_HELO || kind == SMTP_STEP_STARTTLS || kind == SMTP_STEP_XCLIENT;
 }
 
 /* An exchange is under way: its 334 must find nothing said behind it. */
@@ -226,7 +230,7 @@ void smtp_client_take_steps(struct smtp_client *c, struct list *steps)
     while ((step = first_step(c)) != NULL) {
         list_remove(&step->node);
         step->sent = false;
-        if (step->kind == SMTP_STEP_GREETING || is_handshake(step->kind))
+        if (step->kind == SMTP_STEP_GREETING || step->kind == SMTP_STEP_XFORWARD || is_handshake(step->kind))
             smtp_step_free(step);
         else
             list_append(steps, &step->node);
@@ -264,7 +268,7 @@ static bool class_fits(enum smtp_step_kind kind, const struct smtp_reply *reply)
     int class = reply->code / 100;
     if (class == 4 || class == 5)
         return true;
-    if (kind == SMTP_STEP_STARTTLS)
+    if (kind == SMTP_STEP_STARTTLS || kind == SMTP_STEP_XCLIENT)
         return reply->code == 220;
     if (kind == SMTP_STEP_AUTH || kind == SMTP_STEP_RESPONSE)
         return reply->code == 235 || reply->code == 334;
@@ -334,6 +338,30 @@ void smtp_client_secured(struct smtp_client *c, struct buf *out, usec_t now)
     push(c, out, now);
 }
 
+void smtp_client_identify(struct smtp_client *c, struct list *lines, const char *hostname, struct buf *out, usec_t now)
+{
+    assert(c->state == SMTP_CLIENT_READY && list_empty(&c->steps) && !list_empty(lines));
+    c->state = SMTP_CLIENT_XCLIENT;
+    c->hostname = hostname;
+    list_move_all(&c->steps, lines);
+    if (!c->unread)
+        push(c, out, now);
+}
+
+/* False: the server is dead. */
+static bool identity_answered(struct smtp_client *c, const struct smtp_reply *reply)
+{
+    if (reply->code != 220) {
+        die(c, SMTP_CLIENT_JUDGED, reply);
+        return false;
+    }
+    if (list_empty(&c->steps)) {
+        c->state = SMTP_CLIENT_EHLO;
+        add_hello(c, SMTP_STEP_EHLO);
+    }
+    return true;
+}
+
 /* The handshake's own conclusions. False: the server is dead. */
 static bool advance(struct smtp_client *c, enum smtp_step_kind kind, const struct smtp_reply *reply)
 {
@@ -355,6 +383,8 @@ static bool advance(struct smtp_client *c, enum smtp_step_kind kind, const struc
         return greeted(c, kind == SMTP_STEP_EHLO, reply);
     } else if (kind == SMTP_STEP_STARTTLS) {
         return starttls_answered(c, reply);
+    } else if (kind == SMTP_STEP_XCLIENT) {
+        return identity_answered(c, reply);
     } else if (kind == SMTP_STEP_DATA && code == 354) {
         c->state = SMTP_CLIENT_BODY;
     } else if ((kind == SMTP_STEP_AUTH || kind == SMTP_STEP_RESPONSE) && code == 334) {

@@ -1,6 +1,7 @@
 /* The client role of SMTP: steps in, bytes out, replies in, each matched to the step that asked for it.
  *
  *   GREETING --220--> EHLO --2xx--> READY --354--> BODY --end--> READY --BDAT--> CHUNK --its last octet--> READY
+ *                        ^--220-- XCLIENT <--identify-- READY
  *                       +--500/502/504--> HELO --2xx--> READY      any fault --> DEAD
  *                                                READY --334 to AUTH--> AUTH --response--> READY
  *
@@ -15,6 +16,8 @@
 #include "common/smtp/reply.h"
 
 enum smtp_step_kind {
+    SMTP_STEP_XCLIENT,
+    SMTP_STEP_XFORWARD,
     SMTP_STEP_GREETING,
     SMTP_STEP_EHLO,
     SMTP_STEP_HELO,
@@ -57,6 +60,7 @@ enum smtp_client_state {
     SMTP_CLIENT_HELO,
     SMTP_CLIENT_STARTTLS,
     SMTP_CLIENT_HANDSHAKE, /* 220 to STARTTLS: nothing may be read or written until smtp_client_secured() */
+    SMTP_CLIENT_XCLIENT,   /* the client's identity is being told; then EHLO is said again */
     SMTP_CLIENT_READY,
     SMTP_CLIENT_AUTH, /* 334 was said */
     SMTP_CLIENT_BODY,
@@ -74,6 +78,7 @@ enum smtp_client_fault {
     SMTP_CLIENT_BAD_REPLY,   /* not a reply, or of a class that the step can't have */
     SMTP_CLIENT_UNSOLICITED, /* nobody asked */
     SMTP_CLIENT_NO_TLS,      /* required, and not offered or refused */
+    SMTP_CLIENT_JUDGED,      /* XCLIENT was refused: it judges our client, not us */
     SMTP_CLIENT_TLS_RESIDUE, /* bytes behind the 220 to STARTTLS: they might pass for the server's in TLS (T7) */
 };
 
@@ -129,6 +134,9 @@ bool smtp_step_must_hide(const struct smtp_step *step, const struct smtp_reply *
 /* The TLS handshake has succeeded: EHLO is said again (T8's counterpart). Not for implicit TLS, where it comes first.
  */
 void smtp_client_secured(struct smtp_client *c, struct buf *out, usec_t now);
+/* Tells the server who the client is: these XCLIENT lines (struct smtp_step, taken over), each answered 220, then EHLO
+ * with this name, then it is ready again. Only when it is ready, before anything else was said. */
+void smtp_client_identify(struct smtp_client *c, struct list *lines, const char *hostname, struct buf *out, usec_t now);
 /* Adds a step and takes it over; its bytes go to out at once or when its turn comes. A response goes before the others.
  */
 void smtp_client_add(struct smtp_client *c, struct smtp_step *step, struct buf *out, usec_t now);
@@ -144,7 +152,8 @@ void smtp_client_wrote(struct smtp_client *c, uint64_t octets);
 size_t smtp_client_feed(struct smtp_client *c, struct span in, struct buf *out, usec_t now) MUST_CHECK;
 /* The oldest step that waits for its reply, or NULL. */
 const struct smtp_step *smtp_client_waiting(const struct smtp_client *c);
-/* Takes the steps that were not answered, in order, unsent again; the greeting and the handshake's are not among them.
+/* Takes the steps that were not answered, in order, unsent again; the greeting's, the handshake's and XFORWARD are not
+ * among them.
  */
 void smtp_client_take_steps(struct smtp_client *c, struct list *steps);
 

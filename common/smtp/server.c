@@ -92,6 +92,8 @@ static void conclude(struct smtp_server *s, const struct smtp_slot_entry *e, int
     } else if (e->verb == SMTP_VERB_RCPT && e->counted) {
         s->rcpt_pending--;
         s->rcpt_accepted += ok;
+    } else if (e->verb == SMTP_VERB_XCLIENT && code == 220) {
+        smtp_server_forget_hello(s);
     } else if (e->verb == SMTP_VERB_DATA && e->relayed) {
         conclude_data(s, e->end, code);
     } else if (e->verb == SMTP_VERB_AUTH) {

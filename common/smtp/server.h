@@ -22,6 +22,7 @@
 #include "common/smtp/params.h"
 #include "common/smtp/path.h"
 #include "common/smtp/reply.h"
+#include "common/smtp/xattr.h"
 
 /* What is fixed for a session; strings are borrowed. */
 struct smtp_server_config {
@@ -99,6 +100,11 @@ struct smtp_server_ops {
     /* The exchange ends: by the client's "*", whose slot is to be filled with a refusal; or (slot NULL) it broke a rule
      * and was answered. Not called where the session ends. */
     void (*auth_cancel)(void *owner, const smtp_slot *slot);
+    /* XCLIENT of a permitted peer, outside a transaction: what it tells of the client is taken, and the slot filled
+     * with 220 (HELO is needed again then). XFORWARD likewise, with 250. Only where may_xclient, may_xforward are ever
+     * set. */
+    void (*xclient)(void *owner, smtp_slot slot, const struct smtp_xattrs *attrs);
+    void (*xforward)(void *owner, smtp_slot slot, const struct smtp_xattrs *attrs);
     /* A command that is relayed as it stands (ETRN; NOOP and RSET of bound sessions). */
     void (*pass)(void *owner, smtp_slot slot, const struct smtp_command *cmd);
     /* For the log: a word of `anomalies` for the open transaction. May be NULL. */
@@ -169,6 +175,7 @@ struct smtp_server {
         uint32_t rcptmax, mailmax;
         char *auth; /* mechanisms as in smtp_caps.auth; owned; NULL: none */
     } offer;
+    bool may_xclient, may_xforward; /* set by the owner */
     bool authenticated;
     bool bound;       /* NOOP and RSET go to the backend */
     bool secret;      /* what the last step took may hold a secret: the owner wipes it */

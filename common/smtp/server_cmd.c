@@ -19,6 +19,8 @@ static bool needs_tls(const struct smtp_server *s, enum smtp_verb verb)
         if (verb == allowed[i])
             return false;
     }
+    if ((verb == SMTP_VERB_XCLIENT && s->may_xclient) || (verb == SMTP_VERB_XFORWARD && s->may_xforward))
+        return false;
     return !smtp_verb_is_foreign(verb) && verb != SMTP_VERB_PROXY;
 }
 
@@ -324,12 +326,6 @@ static void run_starttls(struct smtp_server *s, const struct smtp_command *cmd, 
         s->ops->starttls(s->owner, slot);
 }
 
-static void run_not_permitted(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
-{
-    (void)cmd;
-    refuse(s, slot, SMTP_OWN_NOT_PERMITTED);
-}
-
 static void run_disabled(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
 {
     if (cmd->verb == SMTP_VERB_DATA)
@@ -383,8 +379,8 @@ static verb_fn *const verb_run[SMTP_VERB_COUNT] = {
     [SMTP_VERB_SAML] = run_disabled,
     [SMTP_VERB_STARTTLS] = run_starttls,
     [SMTP_VERB_AUTH] = smtp_server_run_auth,
-    [SMTP_VERB_XCLIENT] = run_not_permitted,
-    [SMTP_VERB_XFORWARD] = run_not_permitted,
+    [SMTP_VERB_XCLIENT] = smtp_server_run_xclient,
+    [SMTP_VERB_XFORWARD] = smtp_server_run_xclient,
     [SMTP_VERB_PROXY] = run_foreign,
     [SMTP_VERB_GET] = run_foreign,
     [SMTP_VERB_POST] = run_foreign,

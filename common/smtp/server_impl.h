@@ -43,4 +43,9 @@ void smtp_server_bdat_concluded(struct smtp_server *s, bool last, bool ok);
 /* Gives up the open transaction, if there is one. */
 void smtp_server_abandon(struct smtp_server *s, enum smtp_abandon why, const struct smtp_reply *reply);
 
+/* XCLIENT, XFORWARD. */
+void smtp_server_run_xclient(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot);
+/* Back to the greeting: HELO and what was offered are forgotten. */
+void smtp_server_forget_hello(struct smtp_server *s);
+
 #endif

@@ -254,6 +254,7 @@ struct printing {
     void (*say)(void *arg, struct span text);
     void *arg;
     unsigned lines;
+    bool addr; /* ADDR was said: LOGIN must stand beside it */
 };
 
 static struct span verb_of(const struct printing *p)
@@ -285,7 +286,8 @@ static void add_attribute(struct printing *p, const struct smtp_xattrs *x, enum 
     struct buf one;
     buf_init(&one, NULL);
     print_attribute(&one, x, attr);
-    bool last = p->command == SMTP_XCLIENT && attr == SMTP_XATTR_LOGIN;
+    bool last = p->addr && p->command == SMTP_XCLIENT;
+    p->addr |= attr == SMTP_XATTR_ADDR;
     if (buf_len(&p->line) + buf_len(&one) <= SMTP_XATTR_LINE_MAX) {
         buf_append_span(&p->line, buf_span(&one));
     } else if (last) {

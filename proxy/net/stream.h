@@ -70,6 +70,8 @@ static inline struct buf *stream_out(struct stream *s) { return &s->out; }
 void stream_wrote(struct stream *s);
 /* Writes these pieces now if nothing waits before them, straight from where they are; what does not leave is copied. */
 void stream_write_pieces(struct stream *s, const struct span *pieces, unsigned count);
+/* `drained` is called when what was written so far has left, be it little. */
+static inline void stream_tell_drained(struct stream *s) { s->slow = true; }
 /* Writes what waits. The owner's `drained` or `broken` may be called. */
 void stream_flush(struct stream *s);
 /* The same without a call to the owner: that comes when the loop flushes. False: the stream is broken. */

@@ -67,6 +67,14 @@ void balance_failed(struct balance_server *s, const struct upstream_settings *se
     atomic_store(&s->rest_until, now + rest);
 }
 
+bool balance_identity(struct balance_server *s, enum balance_identity offered)
+{
+    unsigned now = 1 + (unsigned)offered, before = atomic_load(&s->identity);
+    while (now > before && !atomic_compare_exchange_weak(&s->identity, &before, now))
+        ;
+    return now >= before;
+}
+
 static pthread_mutex_t names = PTHREAD_MUTEX_INITIALIZER;
 
 void balance_remember(struct balance_server *s, const struct netaddr *addr, size_t count)

@@ -15,6 +15,7 @@ struct balance_server {
     atomic_uint open;                        /* connections */
     atomic_uint failures;                    /* in a row */
     atomic_llong rest_until, rest;           /* monotonic; how long the last rest was */
+    atomic_uint identity;                    /* the most that it offered: 1 + enum balance_identity; 0: never seen */
     atomic_bool probing;                     /* some worker tries whether it is back */
     struct netaddr known[BALANCE_ADDRESSES]; /* of a name: the last that were found; under a lock */
     size_t known_count;
@@ -30,6 +31,10 @@ struct balance_server *balance_find(struct balance *b, const char *name);
 void balance_succeeded(struct balance_server *s);
 /* It could not be used; after `failures` in a row it rests, each time twice as long, up to a minute. */
 void balance_failed(struct balance_server *s, const struct upstream_settings *set, usec_t now);
+/* What a server's EHLO offers for telling it of clients (upstream.identity `auto`), the least first. */
+enum balance_identity { BALANCE_TELL_NOTHING, BALANCE_TELL_LOG, BALANCE_TELL_ALL };
+/* Takes note of it. False: it is less than before, which must not be believed. */
+bool balance_identity(struct balance_server *s, enum balance_identity offered) MUST_CHECK;
 /* The addresses of a name, for when no name server answers; to has room for BALANCE_ADDRESSES. */
 void balance_remember(struct balance_server *s, const struct netaddr *addr, size_t count);
 size_t balance_recall(struct balance_server *s, struct netaddr *to);

@@ -81,18 +81,23 @@ static void write_line(struct client *c, const char *text)
     stream_wrote(&c->stream);
 }
 
-static void say_greeting(struct client *c)
+struct smtp_reply client_greeting(const struct client *c, char *line, size_t size)
 {
-    char line[600];
     const struct server_settings *s = &c->set->server;
     const char *blank = s->banner[0] != '\0' ? " " : "";
     const char *word = s->protocol == PROTOCOL_LMTP ? "LMTP" : "ESMTP";
-    int n = snprintf(line, sizeof(line), "220 %s %s%s%s\r\n", s->hostname, word, blank, s->banner);
-    if (n < 0 || (size_t)n >= sizeof(line))
-        memcpy(line + sizeof(line) - 3, "\r\n", 3);
+    int n = snprintf(line, size, "220 %s %s%s%s\r\n", s->hostname, word, blank, s->banner);
+    if (n < 0 || (size_t)n >= size)
+        memcpy(line + size - 3, "\r\n", 3);
+    return smtp_reply_read(span_str(line));
+}
+
+static void say_greeting(struct client *c)
+{
+    char line[600];
+    struct smtp_reply reply = client_greeting(c, line, sizeof(line));
     c->phase = CLIENT_OPEN;
     write_line(c, line);
-    struct smtp_reply reply = smtp_reply_read(span_str(line));
     trace_reply(c->trace, SIDE_CLIENT, 0, &reply, c->loop->mono - c->totals.opened);
 }
 

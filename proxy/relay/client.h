@@ -71,6 +71,8 @@ void client_announce(struct client *c);
 void client_begin(struct client *c);
 /* For smtp_server_ops.starttls. */
 void client_starttls(struct client *c, smtp_slot slot);
+/* What the greeting says; in line, of 600 octets. */
+struct smtp_reply client_greeting(const struct client *c, char *line, size_t size);
 /* 220, after greet_delay. */
 void client_greet(struct client *c);
 /* A 4xx or 5xx in place of the greeting, then close. */

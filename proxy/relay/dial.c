@@ -11,6 +11,7 @@
 #include "proxy/relay/balance.h"
 #include "proxy/relay/own_login.h"
 #include "proxy/relay/probe.h"
+#include "proxy/relay/tell.h"
 #include "proxy/worker.h"
 
 struct dial {
@@ -23,7 +24,6 @@ struct dial {
     struct timer deadline, soon; /* `soon` carries on where something failed at once */
     struct upstream *u;
     struct own_login *login; /* under way on u; NULL: none */
-    bool probing;            /* nobody is to be served: it doesn't log in */
     struct dns_query *query;
     struct netaddr addr[BALANCE_ADDRESSES];
     size_t addrs, next_addr; /* of the server at order[pos] */
@@ -32,7 +32,9 @@ struct dial {
     usec_t full_since;       /* its backlog */
     unsigned attempts, skipped_busy;
     bool ended;
-    char *greeting; /* the last refusal at the greeting, whole reply */
+    bool waiting;   /* until it is known what to tell by XCLIENT */
+    bool unjudged;  /* a server failed by other things than a greeting of 5xx */
+    char *greeting; /* the last refusal at the greeting, or of XCLIENT, whole reply */
     size_t order[];
 };
 
@@ -73,6 +75,28 @@ static void end(struct dial *d)
     loop_bury(&d->w->loop, &d->grave, free_dial);
 }
 
+/* Nobody stands behind the connection. */
+static bool is_probe(const struct dial *d) { return d->ops->ends == NULL; }
+
+static bool is_ip(const struct netaddr *a) { return a->family == NETADDR_IPV4 || a->family == NETADDR_IPV6; }
+
+/* What comes first on each connection. */
+static struct upstream_proxy header_of(const struct dial *d)
+{
+    struct upstream_proxy header = { .version = tell_proxy_version(d->set), .own = is_probe(d) };
+    if (header.version > 0 && !header.own)
+        d->ops->ends(d->owner, &header.from, &header.to);
+    return header;
+}
+
+/* H7: the servers knew whom they refused. */
+static bool was_judged(const struct dial *d, const struct smtp_reply *greeting)
+{
+    struct upstream_proxy header = header_of(d);
+    return header.version > 0 && is_ip(&header.from) && !d->unjudged && d->skipped_busy == 0 &&
+           smtp_reply_is(greeting, 5);
+}
+
 static void fail(struct dial *d)
 {
     if (d->ended)
@@ -80,15 +104,20 @@ static void fail(struct dial *d)
     struct smtp_reply greeting = { 0 };
     if (d->greeting != NULL)
         greeting = smtp_reply_read(span_str(d->greeting));
-    bool busy = d->attempts == 0 && d->skipped_busy > 0;
-    if (busy)
+    struct dial_failure why = { .busy = d->attempts == 0 && d->skipped_busy > 0 };
+    if (why.busy)
         trace_error(d->trace, SIDE_UPSTREAM, 0, ERR_UPSTREAM_BUSY, "connect", d->set->server[d->order[0]].text, NULL);
+    if (d->greeting != NULL)
+        why.greeting = &greeting;
+    if (d->greeting != NULL && was_judged(d, &greeting))
+        why.judged = &greeting;
     end(d);
-    d->ops->failed(d->owner, d->greeting ? &greeting : NULL, busy);
+    d->ops->failed(d->owner, &why);
 }
 
 static void note_failure(struct dial *d, enum record_error err, const char *stage, const char *detail)
 {
+    d->unjudged |= err != ERR_UPSTREAM_GREETING;
     balance_failed(health_now(d), d->set, d->w->loop.mono);
     probe_start(d->w, d->set, d->order[d->pos]);
     trace_error(d->trace, SIDE_UPSTREAM, 0, err, stage, server_now(d)->text, detail);
@@ -109,6 +138,32 @@ static void next_server(struct dial *d)
     d->addrs = d->next_addr = 0;
     d->full_since = 0;
     next(d);
+}
+
+/* True: XCLIENT is said, or will be; ops->ready comes again. */
+static bool identify(struct dial *d)
+{
+    struct smtp_xattrs attrs = { 0 };
+    const char *hello = d->set->hostname;
+    switch (d->ops->tell != NULL ? d->ops->tell(d->owner, &attrs, &hello) : DIAL_TELL_LATER) {
+    case DIAL_TELL_NOW:
+        upstream_identify(d->u, &attrs, hello);
+        return true;
+    case DIAL_TELL_WAIT:
+        d->waiting = true;
+        return true;
+    case DIAL_TELL_LATER:
+        break;
+    }
+    return false;
+}
+
+void dial_go_on(struct dial *d)
+{
+    if (d->waiting) {
+        d->waiting = false;
+        identify(d);
+    }
 }
 
 static void next_address(struct dial *d)
@@ -141,11 +196,30 @@ static void fail_login(struct dial *d, const char *why)
     next_address(d);
 }
 
+/* The first EHLO says how the server can be told of the client. True: it is told of, or need not be. */
+static bool is_told(struct dial *d, const struct smtp_reply *ehlo)
+{
+    struct upstream *u = d->u;
+    const char *why;
+    if (u->identity != IDENTITY_AUTO)
+        return true;
+    if (!tell_choose(&u->identity, u->xclient, d->set, health_now(d), ehlo, &why)) {
+        upstream_quit(&d->u);
+        note_failure(d, ERR_UPSTREAM_IDENTITY, "identity", why);
+        next_address(d);
+        return false;
+    }
+    u->untold = u->identity == IDENTITY_XCLIENT;
+    return !u->untold || !identify(d);
+}
+
 static void on_ready(void *owner, const struct smtp_reply *ehlo)
 {
     struct dial *d = owner;
     const char *why;
-    if (d->set->username == NULL || d->probing) {
+    if (!is_told(d, ehlo))
+        return;
+    if (d->set->username == NULL || is_probe(d) || d->u->untold) { /* XCLIENT would end a login */
         finish(d, ehlo);
         return;
     }
@@ -192,6 +266,8 @@ static const char *stage_of(const struct dial *d, enum record_error err)
         return "auth";
     if (err == ERR_TLS_HANDSHAKE || err == ERR_UPSTREAM_NO_TLS || err == ERR_UPSTREAM_TLS_RESIDUE)
         return "starttls";
+    if (d->u->identity == IDENTITY_XCLIENT && !d->u->untold)
+        return "identity";
     return d->u->totals.commands == 0 ? "greeting" : "ehlo";
 }
 
@@ -209,9 +285,26 @@ static bool go_on_in_clear(struct dial *d, const struct upstream *u, const struc
     return true;
 }
 
+/* The refusal stands for all servers: it is about the client. */
+static void judge(struct dial *d, const struct smtp_reply *reply)
+{
+    char text[512];
+    print_line(text, sizeof(text), reply);
+    trace_error(d->trace, SIDE_UPSTREAM, 0, ERR_XCLIENT_REFUSED, "identity", server_now(d)->text, text);
+    struct dial_failure why = { .judged = reply };
+    end(d);
+    d->ops->failed(d->owner, &why);
+}
+
 static void on_lost(void *owner, const struct upstream_loss *loss)
 {
     struct dial *d = owner;
+    d->waiting = false;
+    if (loss->err == ERR_XCLIENT_REFUSED) {
+        d->u = NULL;
+        judge(d, loss->reply);
+        return;
+    }
     char text[512] = "";
     const char *stage = stage_of(d, loss->err);
     struct upstream *u = d->u;
@@ -221,6 +314,7 @@ static void on_lost(void *owner, const struct upstream_loss *loss)
         return;
     if (loss->reply != NULL) {
         print_line(text, sizeof(text), loss->reply);
+        d->unjudged |= loss->reply->code < 500;
         if (loss->err == ERR_UPSTREAM_GREETING && loss->reply->code >= 400) {
             free(d->greeting);
             d->greeting = strndup(loss->reply->wire.p, loss->reply->wire.n);
@@ -319,9 +413,10 @@ static bool wait_for_backlog(struct dial *d)
 static void attempt(struct dial *d)
 {
     const struct upstream_server *server = server_now(d);
+    struct upstream_proxy header = header_of(d);
     d->attempts++;
     d->u = upstream_open(&d->w->loop, d->trace, d->set, server->text, &server->at, &d->addr[d->next_addr++], d->clear,
-                         &attempt_ops, d);
+                         &header, &attempt_ops, d);
     d->in_clear = d->clear;
     d->clear = false;
     if (d->u == NULL && errno == EAGAIN && server->at.kind == ENDPOINT_UNIX && wait_for_backlog(d))
@@ -413,10 +508,29 @@ struct dial *dial_server(struct worker *w, const struct trace *trace, const stru
                          size_t server, const struct dial_ops *ops, void *owner)
 {
     struct dial *d = dial_new(w, trace, set, ops, owner);
-    d->probing = true;
     d->servers = 1;
     d->order[0] = server;
     next(d);
+    return d;
+}
+
+/* That server first, as if it had just been tried, then the others. */
+struct dial *dial_identify(struct worker *w, const struct trace *trace, const struct upstream_settings *set,
+                           struct upstream *u, size_t server, const struct dial_ops *ops, void *owner)
+{
+    struct dial *d = dial_new(w, trace, set, ops, owner);
+    size_t n = 0;
+    d->servers = set->servers;
+    balance_order(w->balance, set, server, w->loop.mono, d->order);
+    while (d->order[n] != server)
+        n++;
+    memmove(d->order + 1, d->order, n * sizeof(d->order[0]));
+    d->order[0] = server;
+    d->attempts = 1;
+    d->u = u;
+    u->ops = &attempt_ops;
+    u->owner = d;
+    identify(d);
     return d;
 }
 

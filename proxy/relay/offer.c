@@ -11,7 +11,7 @@ smtp_cap_set offer_built_in(void)
     return SMTP_CAP_BIT(PIPELINING) | SMTP_CAP_BIT(SIZE) | SMTP_CAP_BIT(8BITMIME) | SMTP_CAP_BIT(SMTPUTF8) |
            SMTP_CAP_BIT(DSN) | SMTP_CAP_BIT(ETRN) | SMTP_CAP_BIT(CHUNKING) | SMTP_CAP_BIT(BINARYMIME) |
            SMTP_CAP_BIT(REQUIRETLS) | SMTP_CAP_BIT(LIMITS) | SMTP_CAP_BIT(STARTTLS) | SMTP_CAP_BIT(AUTH) |
-           SMTP_CAP_BIT(ENHANCEDSTATUSCODES);
+           SMTP_CAP_BIT(ENHANCEDSTATUSCODES) | SMTP_CAP_BIT(XCLIENT) | SMTP_CAP_BIT(XFORWARD);
 }
 
 struct offer *offer_ref(struct offer *o)
@@ -45,7 +45,7 @@ static struct span keyword_lines(const struct smtp_reply *ehlo)
     return nl ? span_skip(ehlo->wire, (size_t)(nl - ehlo->wire.p) + 1) : SPAN_NONE;
 }
 
-/* Received is added where the upstream is not told of the client; its SIZE must have room for it (H8). */
+/* Where Received is added, the upstream's SIZE must have room for it (H8). */
 enum { RECEIVED_ROOM = 2048 };
 
 static smtp_cap_set disabled_caps(const struct server_settings *server)
@@ -66,6 +66,13 @@ static uint32_t most_recipients(const struct listener_settings *ls)
 {
     bool one = ls->server.protocol == PROTOCOL_SMTP && ls->upstream.protocol == PROTOCOL_LMTP;
     return one ? 1 : ls->limits.max_recipients;
+}
+
+/* Of those for permitted peers alone. */
+static smtp_cap_set not_permitted(unsigned traits)
+{
+    return (traits & OFFER_XCLIENT ? 0 : SMTP_CAP_BIT(XCLIENT)) |
+           (traits & OFFER_XFORWARD ? 0 : SMTP_CAP_BIT(XFORWARD));
 }
 
 /* Why there is no AUTH line, or NULL. */
@@ -100,18 +107,19 @@ static void set_mechanisms(struct offer_view *view, const struct listener_settin
     view->rules.auth = view->auth;
 }
 
-static void set_rules(struct smtp_offer_rules *rules, const struct listener_settings *ls, bool secured, bool logged_in)
+static void set_rules(struct smtp_offer_rules *rules, const struct listener_settings *ls, unsigned traits, bool secured,
+                      bool logged_in)
 {
     bool starttls = ls->server.tls == SERVER_TLS_STARTTLS && !secured;
     const char *no_auth = why_no_auth(ls, secured, logged_in);
     *rules = (struct smtp_offer_rules){
-        .forbidden = ~offer_built_in() | disabled_caps(&ls->server) | (starttls ? 0 : SMTP_CAP_BIT(STARTTLS)) |
-                     (no_auth == NULL ? 0 : SMTP_CAP_BIT(AUTH)),
+        .forbidden = ~offer_built_in() | disabled_caps(&ls->server) | not_permitted(traits) |
+                     (starttls ? 0 : SMTP_CAP_BIT(STARTTLS)) | (no_auth == NULL ? 0 : SMTP_CAP_BIT(AUTH)),
         .why_no_auth = no_auth,
         .hidden = ls->server.hide_extensions,
         .max_message_size = ls->server.max_message_size,
         .max_recipients = most_recipients(ls),
-        .size_reserve = ls->server.received_header == RECEIVED_OFF ? 0 : RECEIVED_ROOM,
+        .size_reserve = traits & OFFER_RECEIVED ? RECEIVED_ROOM : 0,
     };
 }
 
@@ -165,7 +173,7 @@ static struct offer *offer_new(const struct listener_settings *ls, unsigned trai
     for (int i = 0; i < 4; i++) {
         bool secured = i / 2, logged_in = i % 2;
         struct offer_view *view = &o->view[secured][logged_in];
-        set_rules(&view->rules, ls, secured, logged_in);
+        set_rules(&view->rules, ls, traits, secured, logged_in);
         if (!secured || !(traits & OFFER_VERIFIED)) /* RFC 8689 section 4 */
             view->rules.forbidden |= SMTP_CAP_BIT(REQUIRETLS);
         set_mechanisms(view, ls, o);

@@ -8,8 +8,9 @@
 #include "proxy/settings.h"
 
 /* What sets sessions of a listener apart, as bits. VERIFIED: the EHLO was said in TLS by a server whose certificate
- * verified. From bit MECHANISMS on: the mechanisms of logins that are decided here, a sasl_set. */
-enum { OFFER_VERIFIED = 1, OFFER_MECHANISMS = 16 };
+ * verified. XCLIENT, XFORWARD: the peer is permitted. RECEIVED: a message grows by ours. From bit MECHANISMS on: the
+ * mechanisms of logins that are decided here, a sasl_set. */
+enum { OFFER_VERIFIED = 1, OFFER_XCLIENT = 2, OFFER_XFORWARD = 4, OFFER_RECEIVED = 8, OFFER_MECHANISMS = 16 };
 
 /* A counted reference; never changed once made. One thread. */
 struct offer {

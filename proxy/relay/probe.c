@@ -23,7 +23,7 @@ struct probe {
 };
 
 static void on_done(void *owner, struct upstream *u, size_t server, const struct smtp_reply *ehlo, unsigned attempts);
-static void on_failed(void *owner, const struct smtp_reply *greeting, bool busy);
+static void on_failed(void *owner, const struct dial_failure *why);
 static void on_opened(void *owner);
 static void on_freed(void *owner);
 static const struct dial_ops ops = { .done = on_done, .failed = on_failed, .opened = on_opened, .freed = on_freed };
@@ -81,11 +81,10 @@ static void on_done(void *owner, struct upstream *u, size_t server, const struct
     end(p);
 }
 
-static void on_failed(void *owner, const struct smtp_reply *greeting, bool busy)
+static void on_failed(void *owner, const struct dial_failure *why)
 {
     struct probe *p = owner;
-    (void)greeting;
-    (void)busy;
+    (void)why;
     p->dial = NULL;
     loop_timer(&p->w->loop, &p->timer, p->set->health.probe);
 }

@@ -33,6 +33,8 @@ static const struct smtp_server_ops server_ops = {
     .auth_response = relay_auth_response,
     .auth_cancel = relay_auth_cancel,
     .starttls = relay_starttls,
+    .xclient = relay_xclient,
+    .xforward = relay_xforward,
     .command = relay_command,
     .sent = relay_sent,
 };
@@ -48,12 +50,15 @@ static const struct client_ops client_ops = { .identified = relay_identified,
 
 static void on_dialled(void *owner, struct upstream *u, size_t server, const struct smtp_reply *ehlo,
                        unsigned attempts);
-static void on_dial_failed(void *owner, const struct smtp_reply *greeting, bool busy);
+static void on_dial_failed(void *owner, const struct dial_failure *why);
 static void on_upstream_opened(void *owner);
 static void on_upstream_freed(void *owner);
-static const struct dial_ops dial_ops = {
-    .done = on_dialled, .failed = on_dial_failed, .opened = on_upstream_opened, .freed = on_upstream_freed
-};
+const struct dial_ops relay_dial_ops = { .done = on_dialled,
+                                         .failed = on_dial_failed,
+                                         .ends = relay_ends,
+                                         .tell = relay_tell,
+                                         .opened = on_upstream_opened,
+                                         .freed = on_upstream_freed };
 
 void relay_reserve(struct session *s, long octets)
 {
@@ -70,6 +75,8 @@ static void free_session(struct grave *g)
     relay_auth_free(s);
     free(s->hostname);
     free(s->helo);
+    free(s->helo_told);
+    free(s->forwarded);
     settings_unref(&s->settings);
     free(s);
 }
@@ -102,7 +109,7 @@ void session_dial(struct session *s, enum dial_purpose purpose, size_t skip)
 {
     s->purpose = purpose;
     s->dial_began = s->w->loop.mono;
-    s->dial = dial_start(s->w, &s->trace, &s->set->upstream, skip, &dial_ops, s);
+    s->dial = dial_start(s->w, &s->trace, &s->set->upstream, skip, &relay_dial_ops, s);
 }
 
 void session_dial_one(struct session *s, size_t server)
@@ -110,7 +117,7 @@ void session_dial_one(struct session *s, size_t server)
     s->purpose = DIAL_MAIL;
     s->dialled = server;
     s->dial_began = s->w->loop.mono;
-    s->dial = dial_server(s->w, &s->trace, &s->set->upstream, server, &dial_ops, s);
+    s->dial = dial_server(s->w, &s->trace, &s->set->upstream, server, &relay_dial_ops, s);
 }
 
 const struct offer_view *relay_offer(const struct session *s)
@@ -184,13 +191,26 @@ static void trace_caps(const struct session *s)
     buf_free(&shown);
 }
 
+/* R: one unless the upstream knows of the real client anyhow. */
+bool relay_adds_received(const struct session *s, const struct upstream *u)
+{
+    enum received_mode mode = s->set->server.received_header;
+    return mode == RECEIVED_ON || (mode == RECEIVED_AUTO && !relay_is_told(s, u));
+}
+
+static unsigned traits_of(const struct session *s, const struct upstream *u)
+{
+    return (s->client.smtp.may_xclient ? OFFER_XCLIENT : 0U) | (s->client.smtp.may_xforward ? OFFER_XFORWARD : 0U) |
+           (relay_adds_received(s, u) ? OFFER_RECEIVED : 0U) | (u->verified ? OFFER_VERIFIED : 0U);
+}
+
 /* Offers are cached for the worker's present settings alone: a cache entry doesn't keep its settings. */
-static void learn_offer(struct session *s, const struct smtp_reply *ehlo, bool verified)
+static void learn_offer(struct session *s, const struct upstream *u, const struct smtp_reply *ehlo)
 {
     struct offer_cache none = { 0 };
     bool current = s->settings == s->w->settings;
     offer_unref(&s->offer);
-    unsigned traits = relay_mechanisms(s) << OFFER_MECHANISMS | (verified ? OFFER_VERIFIED : 0);
+    unsigned traits = traits_of(s, u) | relay_mechanisms(s) << OFFER_MECHANISMS;
     s->offer = offer_get(current ? &s->w->offers : &none, s->set, traits, ehlo);
     offer_cache_free(&none);
     trace_caps(s);
@@ -216,7 +236,7 @@ static void on_dialled(void *owner, struct upstream *u, size_t server, const str
     struct session *s = owner;
     s->dial = NULL;
     s->dial_took = s->w->loop.mono - s->dial_began;
-    learn_offer(s, ehlo, u->verified);
+    learn_offer(s, u, ehlo);
     bool lacks = (s->needs & ~relay_offer(s)->caps.set) != 0;
     if (s->purpose == DIAL_MAIL && lacks && !s->bound && relay_next_server(s, server)) {
         upstream_quit(&u);
@@ -227,20 +247,35 @@ static void on_dialled(void *owner, struct upstream *u, size_t server, const str
         relay_no_upstream(s, relay_lack_reply(s));
         return;
     }
+    if (s->state == RELAY_MAIL) {
+        relay_take_idle_upstream(s, u, server, attempts);
+        if (relay_refuses_untold(s)) {
+            relay_no_upstream(s, SMTP_OWN_IDENTITY_UNTOLD);
+            return;
+        }
+    }
     relay_take_upstream(s, u, server, attempts);
     if (s->purpose == DIAL_GREETING)
         client_greet(&s->client);
     relay_answer_helo(s);
 }
 
-static void on_dial_failed(void *owner, const struct smtp_reply *greeting, bool busy)
+static void on_dial_failed(void *owner, const struct dial_failure *why)
 {
     struct session *s = owner;
     s->dial = NULL;
-    const struct smtp_reply *own = smtp_reply_own(busy ? SMTP_OWN_TOO_MANY_CONNECTIONS : SMTP_OWN_UPSTREAM_UNREACHABLE);
+    const struct smtp_reply *own =
+        smtp_reply_own(why->busy ? SMTP_OWN_TOO_MANY_CONNECTIONS : SMTP_OWN_UPSTREAM_UNREACHABLE);
+    if (s->helo_open)
+        s->purpose = DIAL_HELO;
+    if (why->judged != NULL && s->purpose != DIAL_GREETING) {
+        relay_judged(s, why->judged);
+        session_check_end(s);
+        return;
+    }
     switch (s->purpose) {
     case DIAL_GREETING:
-        client_bye(&s->client, greeting != NULL ? greeting : own, CLOSE_UPSTREAM);
+        client_bye(&s->client, why->greeting != NULL ? why->greeting : own, CLOSE_UPSTREAM);
         break;
     case DIAL_HELO:
         client_bye(&s->client, own, CLOSE_UPSTREAM);
@@ -300,7 +335,7 @@ static void relay_helo(void *owner, smtp_slot slot, enum smtp_verb verb, struct 
 {
     struct session *s = owner;
     free(s->helo);
-    s->helo = strndup(domain.p, domain.n);
+    s->helo = s->helo_told != NULL ? strdup(s->helo_told) : strndup(domain.p, domain.n);
     s->helo_slot = slot;
     s->helo_verb = verb;
     s->protocol = relay_protocol(s);
@@ -309,8 +344,7 @@ static void relay_helo(void *owner, smtp_slot slot, enum smtp_verb verb, struct 
         return;
     }
     s->helo_open = true;
-    if (s->up == NULL && s->dial == NULL)
-        session_dial(s, DIAL_HELO, s->set->upstream.servers);
+    relay_find_upstream(s);
     relay_answer_helo(s);
 }
 
@@ -383,17 +417,21 @@ static void on_reverse(void *arg, const struct dns_answer *answer)
         s->hostname = strdup(answer->name);
         s->client.peer.hostname = s->hostname;
     }
+    s->name_unsure = answer->result == DNS_TEMPFAIL;
+    if (s->dial != NULL)
+        dial_go_on(s->dial);
     relay_answer_helo(s);
 }
 
 static void look_up_name(struct session *s)
 {
     struct dns_answer now;
-    if (!s->set->server.reverse_dns)
+    if (!s->set->server.reverse_dns || s->name_told)
         return;
     s->reverse = dns_reverse(s->w->dns, &s->peer, s->set->timeouts.dns, &now, on_reverse, s);
     if (s->reverse == NULL && now.result == DNS_FOUND)
         s->hostname = strdup(now.name);
+    s->name_unsure = s->reverse == NULL && now.result == DNS_TEMPFAIL;
 }
 
 void relay_admit(struct session *s)
@@ -436,6 +474,7 @@ static void open_client(struct session *s, const struct accepted *a)
         .side = SIDE_CLIENT, .remote = a->peer, .local = a->local, .listener = s->set->name, .hostname = s->hostname
     };
     client_open(&s->client, &s->w->loop, a->fd, &s->trace, &peer, s->set, &config, &server_ops, &client_ops, s);
+    relay_permit(s);
 }
 
 static void session_accept(struct worker *w, const struct accepted *a)

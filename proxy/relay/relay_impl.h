@@ -36,8 +36,13 @@ struct session {
     enum limits_verdict verdict;
     struct trace trace;
     struct client client;
-    char *hostname; /* verified reverse name, owned; NULL: none, or not known yet */
-    char *helo;     /* owned */
+    char *hostname;                /* verified reverse name, owned; NULL: none, or not known yet */
+    char *helo;                    /* owned */
+    bool name_told;                /* hostname is what XCLIENT gave */
+    bool name_unsure;              /* it could not be looked up now */
+    char *helo_told;               /* by XCLIENT; owned */
+    const char *proto_told;        /* likewise: "SMTP", "ESMTP"; NULL: not told */
+    struct smtp_xattrs *forwarded; /* what XFORWARD gave for the next message; owned */
     const char *protocol;
     bool client_gone, client_closed, dead;
     unsigned upstreams; /* connections that exist, also those on their way out */
@@ -88,11 +93,14 @@ struct session {
 };
 
 /* relay.c */
+extern const struct dial_ops relay_dial_ops;
 void session_check_end(struct session *s);
 void session_dial(struct session *s, enum dial_purpose purpose, size_t skip);
 /* This server alone, for a transaction. */
 void session_dial_one(struct session *s, size_t server);
 void relay_answer_helo(struct session *s);
+/* Whether messages through this upstream get a Received of ours. */
+bool relay_adds_received(const struct session *s, const struct upstream *u);
 /* What is offered to this client as things stand. */
 const struct offer_view *relay_offer(const struct session *s);
 void relay_reserve(struct session *s, long octets);
@@ -105,6 +113,25 @@ void relay_identified(void *owner, const struct proxyhdr *header);
 void relay_welcome(void *owner);
 /* A limit is passed: the 421 that says so, inside TLS where that is implicit (G5). */
 void relay_turn_away(struct session *s);
+/* What the client may do by its address. */
+void relay_permit(struct session *s);
+void relay_xclient(void *owner, smtp_slot slot, const struct smtp_xattrs *attrs);
+void relay_xforward(void *owner, smtp_slot slot, const struct smtp_xattrs *attrs);
+/* The user is another than the upstream was told of: a fresh connection is prepared, where that matters. For logins
+ * that are decided here; outside a transaction. */
+void relay_identity_changed(struct session *s);
+/* For a HELO: the upstream that there is, told of the client, or a new one. */
+void relay_find_upstream(struct session *s);
+void relay_ends(void *owner, struct netaddr *from, struct netaddr *to);
+enum dial_tell relay_tell(void *owner, struct smtp_xattrs *attrs, const char **hello);
+/* Whether this upstream judges the client as what it is. */
+bool relay_is_told(const struct session *s, const struct upstream *u);
+/* Whether mail may not go to the session's upstream, because that would take a stranger for us. */
+bool relay_is_untold(const struct session *s);
+/* The same, recorded. */
+bool relay_refuses_untold(const struct session *s);
+/* XFORWARD for the open transaction, whose MAIL comes next. */
+void relay_forward(struct session *s);
 
 /* relay_txn.c */
 void relay_mail(void *owner, smtp_slot slot, const struct smtp_envelope_command *cmd);
@@ -196,6 +223,8 @@ void relay_step(struct session *s, enum smtp_step_kind kind, struct smtp_tag tag
 void relay_take_upstream(struct session *s, struct upstream *u, size_t server, unsigned attempts);
 /* The same where the open transaction can't use it. */
 void relay_take_idle_upstream(struct session *s, struct upstream *u, size_t server, unsigned attempts);
+/* The upstream refuses the client as such: 421 or 554 with its text, and the end. */
+void relay_judged(struct session *s, const struct smtp_reply *reply);
 /* The dial for a transaction failed, or what it found lacks what the transaction needs. */
 void relay_no_upstream(struct session *s, enum smtp_own id);
 

@@ -8,7 +8,8 @@ const char *relay_protocol(const struct session *s)
 {
     static const char *const words[2][2][2] = { { { "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" } },
                                                 { { "LMTP", "LMTPA" }, { "LMTPS", "LMTPSA" } } };
-    if (s->helo_verb == SMTP_VERB_HELO)
+    bool plain = s->proto_told != NULL ? strcmp(s->proto_told, "SMTP") == 0 : s->helo_verb == SMTP_VERB_HELO;
+    if (plain)
         return "SMTP";
     return words[s->helo_verb == SMTP_VERB_LHLO][s->client.smtp.secured][s->logged_in];
 }

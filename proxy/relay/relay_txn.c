@@ -4,6 +4,7 @@
 
 #include "common/smtp/received.h"
 #include "proxy/relay/relay_impl.h"
+#include "proxy/relay/tell.h"
 
 /* What a transaction has yet to say in the log, about: its message record, and for each recipient a rcpt record. */
 enum { ROOM_TXN = 1200, ROOM_RCPT = 600 };
@@ -70,6 +71,8 @@ static void forget(struct session *s)
     s->early = NULL;
     free(s->first_rcpt);
     s->first_rcpt = NULL;
+    free(s->forwarded);
+    s->forwarded = NULL;
     relay_reserve(s, -s->reserved);
 }
 
@@ -88,12 +91,6 @@ void relay_finish(struct session *s, enum txn_status status, enum txn_stage stag
         txn_write(s->txn, &session, &end, emit, s);
     s->client.totals.messages += status == STATUS_ACCEPTED || s->took;
     forget(s);
-}
-
-/* Goal 1: an upstream that judges strangers by our address might relay for them. */
-static bool identity_is_untold(const struct session *s)
-{
-    return !s->set->upstream.identity_named && s->peer.family != NETADDR_UNIX && !netaddr_is_loopback(&s->peer);
 }
 
 static smtp_cap_set mail_needs(const struct smtp_mail_params *p)
@@ -166,7 +163,7 @@ void relay_note_upstream(struct session *s)
                                .port = u->peer.remote.port,
                                .tls_version = u->tls_version,
                                .tls_cipher = u->tls_cipher,
-                               .identity = "none",
+                               .identity = tell_word(u->identity),
                                .reused = u->txns > 0,
                                .attempts = s->attempts };
     txn_set_upstream(s->txn, &up);
@@ -190,8 +187,7 @@ void relay_mail(void *owner, smtp_slot slot, const struct smtp_envelope_command 
         relay_finish(s, relay_status(cmd->refusal), STAGE_MAIL, BY_SMTPTAP, cmd->refusal);
         return;
     }
-    if (identity_is_untold(s)) {
-        trace_error(&s->trace, SIDE_CLIENT, s->txn_number, ERR_IDENTITY_UNTOLD, "mail", NULL, NULL);
+    if (s->up != NULL && relay_refuses_untold(s)) {
         refuse_mail(s, slot, SMTP_OWN_IDENTITY_UNTOLD);
         return;
     }
@@ -212,8 +208,10 @@ void relay_mail(void *owner, smtp_slot slot, const struct smtp_envelope_command 
     envelope_line(&line, "MAIL FROM:<", cmd, s->up != NULL ? params_to_drop(s) : "");
     vouch(s, &line);
     s->up_txn = s->up != NULL;
-    if (s->up != NULL)
+    if (s->up != NULL) {
         relay_note_upstream(s);
+        relay_forward(s);
+    }
     relay_step(s, SMTP_STEP_MAIL, tag_of(s, slot), buf_span(&line));
     buf_free(&line);
     if (s->up == NULL && s->dial == NULL)
@@ -272,7 +270,6 @@ void relay_data(void *owner, smtp_slot slot)
     relay_step(s, SMTP_STEP_DATA, tag_of(s, slot), SPAN_LIT("DATA"));
 }
 
-/* R: one unless the upstream is told of the real client, which this build never does. */
 static void print_received(struct session *s, struct buf *out)
 {
     char tid[48];
@@ -295,7 +292,7 @@ static void print_received(struct session *s, struct buf *out)
 
 void relay_print_received(struct session *s, struct buf *out)
 {
-    if (!s->received_done && s->set->server.received_header != RECEIVED_OFF)
+    if (!s->received_done && relay_adds_received(s, s->up))
         print_received(s, out);
     s->received_done = true;
 }

@@ -38,7 +38,10 @@ static void give_held_steps(struct session *s)
             smtp_step_free(step);
             continue;
         }
-        upstream_add(s->up, step->kind == SMTP_STEP_MAIL ? relay_fit_mail(s, step) : step);
+        bool mail = step->kind == SMTP_STEP_MAIL;
+        if (mail)
+            relay_forward(s);
+        upstream_add(s->up, mail ? relay_fit_mail(s, step) : step);
     }
 }
 
@@ -63,7 +66,7 @@ void relay_take_upstream(struct session *s, struct upstream *u, size_t server, u
 }
 
 /* Fills the slots of steps that will never be answered: the first with this reply, those that depend on it likewise. */
-static void answer_steps(struct session *s, struct list *steps, const struct smtp_reply *reply)
+static void answer_steps_by(struct session *s, struct list *steps, const struct smtp_reply *reply, enum txn_by by)
 {
     struct list *first;
     while ((first = list_first(steps)) != NULL) {
@@ -74,11 +77,11 @@ static void answer_steps(struct session *s, struct list *steps, const struct smt
         else if (step->kind == SMTP_STEP_RCPT || step->kind == SMTP_STEP_PASS)
             smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
         if (step->kind == SMTP_STEP_RCPT && s->txn != NULL)
-            txn_rcpt_reply(s->txn, step->tag.rcpt, reply, BY_SMTPTAP);
+            txn_rcpt_reply(s->txn, step->tag.rcpt, reply, by);
         if (step->kind == SMTP_STEP_MAIL || step->kind == SMTP_STEP_DATA) {
             bool data = step->kind == SMTP_STEP_DATA;
             smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
-            relay_finish(s, relay_status(reply), data ? STAGE_DATA : STAGE_MAIL, BY_SMTPTAP, reply);
+            relay_finish(s, relay_status(reply), data ? STAGE_DATA : STAGE_MAIL, by, reply);
         } else if (step->kind == SMTP_STEP_BDAT) {
             relay_chunk_reply(s, step, reply);
         }
@@ -88,10 +91,44 @@ static void answer_steps(struct session *s, struct list *steps, const struct smt
     }
 }
 
+static void answer_steps(struct session *s, struct list *steps, const struct smtp_reply *reply)
+{
+    answer_steps_by(s, steps, reply, BY_SMTPTAP);
+}
+
 void relay_no_upstream(struct session *s, enum smtp_own id)
 {
     answer_steps(s, &s->held, smtp_reply_own(id));
     client_run(&s->client);
+}
+
+/* The upstream's words under a code that ends the session; its 4xx and 5xx all mean that here. */
+static void print_judgement(struct buf *out, const struct smtp_reply *reply)
+{
+    int code = smtp_reply_is(reply, 4) ? 421 : 554;
+    size_t pos = 0;
+    struct span text;
+    for (unsigned i = 1; smtp_reply_line(reply, &pos, false, &text); i++)
+        buf_printf(out, "%d%s%s%.*s\r\n", code, i < reply->lines ? "-" : " ",
+                   reply->enhanced[0] != '\0' ? ""
+                   : code == 421              ? "4.7.0 "
+                                              : "5.7.0 ",
+                   SPAN_ARG(text));
+}
+
+void relay_judged(struct session *s, const struct smtp_reply *reply)
+{
+    struct buf text;
+    buf_init(&text, &s->w->loop.pool);
+    print_judgement(&text, reply);
+    struct smtp_reply judgement = smtp_reply_read(buf_span(&text));
+    if (list_empty(&s->held)) {
+        client_bye(&s->client, &judgement, CLOSE_UPSTREAM);
+    } else {
+        answer_steps_by(s, &s->held, &judgement, BY_UPSTREAM);
+        client_end(&s->client, CLOSE_UPSTREAM);
+    }
+    buf_free(&text);
 }
 
 void relay_remember_early(struct session *s, const struct smtp_reply *reply, enum txn_by by)
@@ -217,6 +254,30 @@ static void replace_upstream(struct session *s)
         session_dial(s, DIAL_MAIL, s->set->upstream.servers);
 }
 
+static const char *loss_detail(const struct upstream_loss *loss, char *text, size_t size)
+{
+    if (loss->reply != NULL) {
+        const char *cr = memchr(loss->reply->wire.p, '\r', loss->reply->wire.n);
+        size_t n = cr ? (size_t)(cr - loss->reply->wire.p) : loss->reply->wire.n;
+        snprintf(text, size, "%s: %.*s", record_error_text(loss->err), (int)min_size(n, 300), loss->reply->wire.p);
+        return text;
+    }
+    if (loss->sys == 0)
+        return NULL;
+    snprintf(text, size, "%s: %s", record_error_text(loss->err), strerror(loss->sys));
+    return text;
+}
+
+/* X: only the upstream's log is the poorer for it. */
+static void note_xforward(const struct session *s, const struct smtp_step *step, const struct smtp_reply *reply)
+{
+    char text[512];
+    struct upstream_loss said = { .err = ERR_XFORWARD_REFUSED, .reply = reply };
+    if (!smtp_reply_is(reply, 2))
+        trace_error(&s->trace, SIDE_UPSTREAM, step->tag.txn, ERR_XFORWARD_REFUSED, "mail",
+                    s->set->upstream.server[s->server].text, loss_detail(&said, text, sizeof(text)));
+}
+
 static void on_reply(void *owner, const struct smtp_step *step, const struct smtp_reply *reply)
 {
     struct session *s = owner;
@@ -252,6 +313,10 @@ static void on_reply(void *owner, const struct smtp_step *step, const struct smt
         if (reply->code == 421 && s->up != NULL)
             relay_close_after_421(s);
         break;
+    case SMTP_STEP_XFORWARD:
+        note_xforward(s, step, reply);
+        break;
+    case SMTP_STEP_XCLIENT:
     case SMTP_STEP_GREETING:
     case SMTP_STEP_EHLO:
     case SMTP_STEP_HELO:
@@ -286,20 +351,6 @@ static void on_settled(void *owner)
     struct session *s = owner;
     client_run(&s->client);
     session_check_end(s);
-}
-
-static const char *loss_detail(const struct upstream_loss *loss, char *text, size_t size)
-{
-    if (loss->reply != NULL) {
-        const char *cr = memchr(loss->reply->wire.p, '\r', loss->reply->wire.n);
-        size_t n = cr ? (size_t)(cr - loss->reply->wire.p) : loss->reply->wire.n;
-        snprintf(text, size, "%s: %.*s", record_error_text(loss->err), (int)min_size(n, 300), loss->reply->wire.p);
-        return text;
-    }
-    if (loss->sys == 0)
-        return NULL;
-    snprintf(text, size, "%s: %s", record_error_text(loss->err), strerror(loss->sys));
-    return text;
 }
 
 /* Lost with a transaction under way; steps: what was not answered. */

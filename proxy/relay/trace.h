@@ -55,8 +55,13 @@ struct tls_info;
 /* A handshake that succeeded; info is of the side's peer. */
 void trace_starttls(const struct trace *t, enum side side, const struct tls_info *info, bool implicit, usec_t took);
 struct proxyhdr;
+struct smtp_xattrs;
 /* A PROXY header from this peer; header: NULL where it is refused, why then says so. */
 void trace_proxy(const struct trace *t, const struct netaddr *peer, const struct proxyhdr *header, const char *why);
+/* XCLIENT took the user away, who is still in t. */
+void trace_deauth(const struct trace *t);
+/* TNX_XCLIENT or TNX_XFORWARD: a record for each attribute. */
+void trace_xattrs(const struct trace *t, enum tnx tnx, const struct smtp_xattrs *attrs);
 /* Writes a record that somebody else has made. */
 void trace_emit(const struct trace *t, const struct record *r);
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "common/smtp/proxyhdr.h"
+#include "common/smtp/xattr.h"
 #include "proxy/relay/trace.h"
 
 static void begin(const struct trace *t, struct record *r, enum tnx tnx)
@@ -65,4 +66,44 @@ void trace_proxy(const struct trace *t, const struct netaddr *peer, const struct
     struct span bad[] = { SPAN_LIT("PROXY header of "), span_str(proxy), SPAN_LIT(" refused: "), span_str(why) };
     record_cat(&r, KEY_MSG, header != NULL ? told : bad, 4);
     trace_emit(t, &r);
+}
+
+void trace_deauth(const struct trace *t)
+{
+    struct record r;
+    if (!trace_wants(t, LEVEL_INFO))
+        return;
+    begin(t, &r, TNX_DEAUTH);
+    if (t->user != NULL)
+        record_cstr(&r, KEY_USER, t->user);
+    record_cstr(&r, KEY_HOST, t->host);
+    struct span msg[] = { span_str(t->user), SPAN_LIT(" is logged out by XCLIENT") };
+    record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
+    trace_emit(t, &r);
+}
+
+static void trace_attribute(const struct trace *t, enum tnx tnx, const struct smtp_xattrs *attrs, enum smtp_xattr attr)
+{
+    struct record r;
+    bool xclient = tnx == TNX_XCLIENT;
+    struct span value = smtp_xattr_shown(attrs, attr), name = span_str(smtp_xattr_name(attr));
+    begin(t, &r, tnx);
+    if (t->user != NULL)
+        record_cstr(&r, KEY_USER, t->user);
+    record_cstr(&r, KEY_HOST, t->host);
+    record_str(&r, xclient ? KEY_XCLIENT_KEY : KEY_XFORWARD_KEY, name);
+    record_str(&r, xclient ? KEY_XCLIENT : KEY_XFORWARD, value);
+    struct span msg[] = { xclient ? SPAN_LIT("XCLIENT ") : SPAN_LIT("XFORWARD "), name, SPAN_LIT("="), value };
+    record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
+    trace_emit(t, &r);
+}
+
+void trace_xattrs(const struct trace *t, enum tnx tnx, const struct smtp_xattrs *attrs)
+{
+    if (!trace_wants(t, LEVEL_INFO))
+        return;
+    for (size_t i = 0; i < SMTP_XATTR_COUNT; i++) {
+        if (attrs->value[i].state != SMTP_XATTR_ABSENT)
+            trace_attribute(t, tnx, attrs, (enum smtp_xattr)i);
+    }
 }

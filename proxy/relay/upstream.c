@@ -97,6 +97,8 @@ static usec_t step_timeout(const struct upstream *u, const struct smtp_step *ste
         return u->set->timeouts.data_block;
     case SMTP_STEP_QUIT:
         return QUIT_WAIT;
+    case SMTP_STEP_XCLIENT:
+    case SMTP_STEP_XFORWARD:
     case SMTP_STEP_EHLO:
     case SMTP_STEP_HELO:
     case SMTP_STEP_STARTTLS:
@@ -218,7 +220,7 @@ static void note_refused_tls(const struct upstream *u, const struct smtp_reply *
 static void on_reply(void *owner, const struct smtp_step *step, const struct smtp_reply *reply)
 {
     struct upstream *u = owner;
-    if (step->kind == SMTP_STEP_GREETING)
+    if (step->kind == SMTP_STEP_GREETING || step->kind == SMTP_STEP_XCLIENT)
         return;
     if (step->kind == SMTP_STEP_STARTTLS) {
         note_refused_tls(u, reply);
@@ -255,6 +257,7 @@ static void on_fault(void *owner, enum smtp_client_fault fault, const struct smt
         [SMTP_CLIENT_BAD_GREETING] = ERR_UPSTREAM_GREETING, [SMTP_CLIENT_BAD_EHLO] = ERR_UPSTREAM_EHLO,
         [SMTP_CLIENT_BAD_REPLY] = ERR_UPSTREAM_REPLY,       [SMTP_CLIENT_UNSOLICITED] = ERR_UPSTREAM_UNSOLICITED,
         [SMTP_CLIENT_NO_TLS] = ERR_UPSTREAM_NO_TLS,         [SMTP_CLIENT_TLS_RESIDUE] = ERR_UPSTREAM_TLS_RESIDUE,
+        [SMTP_CLIENT_JUDGED] = ERR_XCLIENT_REFUSED,
     };
     struct upstream *u = owner;
     struct upstream_loss loss = { .err = words[fault], .reply = reply };
@@ -348,11 +351,24 @@ static void on_readable(void *owner)
         lose_at_eof(u);
 }
 
+/* The PROXY header has left, and TLS may begin behind it. */
+static void begin_implicit(struct upstream *u)
+{
+    u->tls_waits = false;
+    note_connected(u);
+    start_tls(u);
+}
+
 static void on_drained(void *owner)
 {
     struct upstream *u = owner;
+    if (u->tls_waits) {
+        if (stream_unsent(&u->stream) == 0)
+            begin_implicit(u);
+        return;
+    }
     arm(u);
-    if (u->owner != NULL)
+    if (u->owner != NULL && u->ops->drained != NULL)
         u->ops->drained(u->owner);
 }
 
@@ -440,7 +456,7 @@ static bool would_leak(const struct upstream_settings *set, const struct endpoin
 
 struct upstream *upstream_open(struct loop *loop, const struct trace *trace, const struct upstream_settings *set,
                                const char *server, const struct endpoint *at, const struct netaddr *addr, bool clear,
-                               const struct upstream_ops *ops, void *owner)
+                               const struct upstream_proxy *proxy, const struct upstream_ops *ops, void *owner)
 {
     if (would_leak(set, at, addr)) {
         errno = EPROTONOSUPPORT;
@@ -462,12 +478,14 @@ struct upstream *upstream_open(struct loop *loop, const struct trace *trace, con
     list_init(&u->closing.node);
     timer_init(&u->timer, on_timer);
     u->implicit = set->tls == UPSTREAM_TLS_IMPLICIT;
-    stream_open(&u->stream, loop, fd, u->implicit, &stream_ops, u);
+    stream_open(&u->stream, loop, fd, u->implicit && proxy->version == 0, &stream_ops, u);
     smtp_client_init(&u->smtp, set->hostname, &smtp_ops, u, &loop->pool, loop->mono);
     u->smtp.tls = tls_mode(upstream_tls_with(set, at, addr), clear);
     u->smtp.lmtp = set->protocol == PROTOCOL_LMTP;
+    if (proxy->version > 0)
+        upstream_say_header(u, proxy);
     arm(u);
-    if (!u->implicit)
+    if (!u->implicit || u->tls_waits)
         return u;
     struct ssl_st *ssl = new_ssl(u);
     if (ssl != NULL) {

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "common/smtp/client.h"
+#include "common/smtp/xattr.h"
 #include "proxy/net/stream.h"
 #include "proxy/relay/trace.h"
 #include "proxy/settings.h"
@@ -21,6 +22,13 @@ struct upstream_loss {
     const struct smtp_reply *reply; /* a greeting or EHLO that refused us, a 421 that nobody asked for; or NULL */
 };
 
+/* The PROXY header that comes first on a connection. */
+struct upstream_proxy {
+    unsigned version; /* 1, 2; 0: none */
+    bool own;         /* of this connection itself: nobody is behind it */
+    struct netaddr from, to;
+};
+
 struct upstream;
 struct upstream_ops {
     /* Greeted, and EHLO or HELO accepted: steps may be given. ehlo is the reply. */
@@ -28,7 +36,7 @@ struct upstream_ops {
     void (*reply)(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
     /* In the body, before the end of data. */
     void (*early)(void *owner, const struct smtp_reply *reply);
-    void (*drained)(void *owner);
+    void (*drained)(void *owner); /* may be NULL */
     /* Unanswered steps can still be taken from u->smtp in this call. */
     void (*lost)(void *owner, const struct upstream_loss *loss);
     /* All bytes of one read were handled. */
@@ -52,6 +60,7 @@ struct upstream {
     struct trace_totals totals;
     bool connected, ready, quitting, closed, implicit;
     bool asked_tls;                       /* STARTTLS was said */
+    bool tls_waits;                       /* for the PROXY header to leave */
     const char *tls_version, *tls_cipher; /* static text; NULL: in clear */
     usec_t tls_began;
     bool verified;     /* its certificate */
@@ -59,9 +68,13 @@ struct upstream {
     unsigned said;     /* replies that it gave */
     uint64_t progress; /* bytes written when the body's timer was set */
     usec_t ready_at;
-    unsigned txns;            /* transactions begun on it */
-    atomic_uint *count;       /* counted down when it is closed or lost; may be NULL */
-    void (*freed)(void *arg); /* told then; may be NULL */
+    enum upstream_identity identity; /* how it is told of the client; never IDENTITY_AUTO once it is ready */
+    bool untold;                     /* XCLIENT is still to be said */
+    char hello[256];                 /* the name said after XCLIENT */
+    char xclient[128];               /* what its EHLO takes by XCLIENT, as in smtp_caps */
+    unsigned txns;                   /* transactions begun on it */
+    atomic_uint *count;              /* counted down when it is closed or lost; may be NULL */
+    void (*freed)(void *arg);        /* told then; may be NULL */
     void *freed_arg;
 };
 
@@ -70,10 +83,15 @@ struct upstream {
 enum upstream_tls upstream_tls_with(const struct upstream_settings *set, const struct endpoint *at,
                                     const struct netaddr *addr);
 /* Connects. NULL: the connect() failed at once, errno says why. trace, set and at must outlive it. clear: TLS has
- * failed with this server where it is opportunistic, so none is tried. */
+ * failed with this server where it is opportunistic, so none is tried. proxy: what it is told first. */
 struct upstream *upstream_open(struct loop *loop, const struct trace *trace, const struct upstream_settings *set,
                                const char *server, const struct endpoint *at, const struct netaddr *addr, bool clear,
-                               const struct upstream_ops *ops, void *owner);
+                               const struct upstream_proxy *proxy, const struct upstream_ops *ops, void *owner);
+/* For upstream_open(): the header is to leave before all else; TLS waits for that (tls_waits). */
+void upstream_say_header(struct upstream *u, const struct upstream_proxy *proxy);
+/* Says XCLIENT with what its EHLO takes, then EHLO with the name `hello`; ops->ready comes again. Only when it
+ * is ready. */
+void upstream_identify(struct upstream *u, const struct smtp_xattrs *attrs, const char *hello);
 /* Gives a step, which is taken over. */
 void upstream_add(struct upstream *u, struct smtp_step *step);
 /* Message bytes: in canonical form, or octets of the chunk under way; see stream_write_pieces. */

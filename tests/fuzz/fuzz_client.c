@@ -20,6 +20,7 @@ struct run {
     bool pipelining; /* as the server's EHLO reply said */
     unsigned serial, answered, sent, open, told;
     bool dead, in_body, secured, offered; /* offered: STARTTLS, by the last EHLO */
+    bool identify, identified;            /* XCLIENT is to be said; was */
     enum smtp_client_tls tls;
     usec_t now, fed; /* fed: when the bytes under way came */
 };
@@ -32,7 +33,8 @@ static void require(bool ok)
 
 static bool is_handshake(enum smtp_step_kind kind)
 {
-    return kind == SMTP_STEP_GREETING || kind == SMTP_STEP_EHLO || kind == SMTP_STEP_HELO || kind == SMTP_STEP_STARTTLS;
+    return kind == SMTP_STEP_GREETING || kind == SMTP_STEP_EHLO || kind == SMTP_STEP_HELO ||
+           kind == SMTP_STEP_STARTTLS || kind == SMTP_STEP_XCLIENT;
 }
 
 static const char *const lines[] = { "MAIL FROM:<a@b>", "RCPT TO:<c@d>", "RSET", "NOOP", "DATA", "QUIT" };
@@ -98,6 +100,24 @@ static void end_message(struct run *r)
     r->open++;
 }
 
+/* Ready for the first time: XCLIENT is said; for the second: what else there is. */
+static void tell_identity(struct run *r)
+{
+    static const char *const said[] = { "XCLIENT NAME=a", "XCLIENT ADDR=192.0.2.1" };
+    struct list steps;
+    if (r->identified) {
+        add_steps(r);
+        return;
+    }
+    r->identified = true;
+    list_init(&steps);
+    for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+        struct smtp_step *step = smtp_step_new(SMTP_STEP_XCLIENT, (struct smtp_tag){ 0 }, span_str(said[i]));
+        list_append(&steps, &step->node);
+    }
+    smtp_client_identify(&r->c, &steps, "told", &r->out, r->now);
+}
+
 static void on_reply(void *owner, const struct smtp_step *step, const struct smtp_reply *reply)
 {
     struct run *r = owner;
@@ -108,6 +128,8 @@ static void on_reply(void *owner, const struct smtp_step *step, const struct smt
     if (step->kind == SMTP_STEP_EHLO && class == 2)
         note_offer(r, reply);
     require(class != 3 || (step->kind == SMTP_STEP_DATA && reply->code == 354));
+    if (r->identify && r->c.state == SMTP_CLIENT_READY && is_handshake(step->kind))
+        tell_identity(r);
     if (is_handshake(step->kind))
         return;
     require(step->tag.slot == r->answered + 1);
@@ -135,6 +157,7 @@ static void on_fault(void *owner, enum smtp_client_fault fault, const struct smt
     require(!r->dead && r->c.state == SMTP_CLIENT_DEAD);
     require(reply != NULL || fault == SMTP_CLIENT_BAD_REPLY || fault == SMTP_CLIENT_UNSOLICITED ||
             fault == SMTP_CLIENT_TLS_RESIDUE);
+    require(fault != SMTP_CLIENT_JUDGED || r->identified);
     require(fault != SMTP_CLIENT_NO_TLS || (r->tls == SMTP_CLIENT_TLS_REQUIRED && !r->secured));
     r->dead = true;
 }
@@ -196,7 +219,9 @@ static void run(const uint8_t *script, size_t script_len, struct span in, unsign
     smtp_client_init(&r.c, "h", &ops, &r, &r.pool, r.now);
     r.c.tls = r.tls = (enum smtp_client_tls)(settings / 2 % 3);
     r.open = 1;
-    add_steps(&r);
+    r.identify = settings & 16;
+    if (!r.identify)
+        add_steps(&r);
     while (in.n > 0) {
         size_t n = seed & 1 ? 1 + (seed >> 16) % (seed & 64 ? 7 : 97) : in.n;
         /* A server that waits for its client: a flight of replies ends at a form feed. */

@@ -32,6 +32,7 @@ struct rig_case {
     uint64_t size;
     uint32_t rcptmax, mailmax;
     enum smtp_close closed;
+    bool permitted;    /* XCLIENT and XFORWARD */
     bool at_once_only; /* the answers' time matters */
 };
 
@@ -305,7 +306,36 @@ static void rig_auth_cancel(void *owner, const smtp_slot *slot)
         rig_answer(owner, *slot, "CANCEL", &none, 501);
 }
 
+static void rig_attributes(struct rig *r, const char *word, const struct smtp_xattrs *attrs)
+{
+    char text[2000];
+    size_t n = 0;
+    for (size_t i = 0; i < SMTP_XATTR_COUNT; i++) {
+        struct span value = smtp_xattr_shown(attrs, (enum smtp_xattr)i);
+        if (attrs->value[i].state != SMTP_XATTR_ABSENT)
+            n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s=%.*s", n > 0 ? " " : "",
+                                  smtp_xattr_name((enum smtp_xattr)i), SPAN_ARG(value));
+    }
+    rig_call(r, word, span_of(text, n));
+}
+
+static void rig_xclient(void *owner, smtp_slot slot, const struct smtp_xattrs *attrs)
+{
+    struct rig *r = owner;
+    rig_attributes(r, "XCLIENT", attrs);
+    rig_answer(r, slot, "XCLIENT", &r->asked[SMTP_VERB_XCLIENT], 220);
+}
+
+static void rig_xforward(void *owner, smtp_slot slot, const struct smtp_xattrs *attrs)
+{
+    struct rig *r = owner;
+    rig_attributes(r, "XFORWARD", attrs);
+    rig_answer(r, slot, "XFORWARD", &r->asked[SMTP_VERB_XFORWARD], 250);
+}
+
 static const struct smtp_server_ops rig_ops = {
+    .xclient = rig_xclient,
+    .xforward = rig_xforward,
     .auth = rig_auth,
     .auth_response = rig_auth_response,
     .auth_cancel = rig_auth_cancel,
@@ -338,6 +368,7 @@ static void rig_init(struct rig *r, const struct rig_case *c, enum rig_mode mode
     buf_init(&r->log, NULL);
     buf_init(&r->body, NULL);
     smtp_server_init(&r->s, &config, &rig_ops, r, &r->pool);
+    r->s.may_xclient = r->s.may_xforward = c->permitted;
 }
 
 static void rig_free(struct rig *r)

@@ -45,6 +45,8 @@ static const char *step_name(const struct smtp_step *step)
         return "END";
     case SMTP_STEP_BDAT:
     case SMTP_STEP_LAST:
+    case SMTP_STEP_XCLIENT:
+    case SMTP_STEP_XFORWARD:
     case SMTP_STEP_EHLO:
     case SMTP_STEP_HELO:
     case SMTP_STEP_STARTTLS:
@@ -153,7 +155,7 @@ static void on_early(void *owner, const struct smtp_reply *reply)
 
 static void on_fault(void *owner, enum smtp_client_fault fault, const struct smtp_reply *reply)
 {
-    static const char *const words[] = { "greeting", "ehlo", "bad", "unsolicited", "no tls", "residue" };
+    static const char *const words[] = { "greeting", "ehlo", "bad", "unsolicited", "no tls", "judged", "residue" };
     struct mock *m = owner;
     assert_false(m->dead);
     assert_int_equal(m->c.state, SMTP_CLIENT_DEAD);

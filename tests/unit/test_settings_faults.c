@@ -17,17 +17,11 @@ static void expect_faults(const char *text, const char *faults) { expect_faults_
 static const struct {
     const char *section, *key, *value, *fault;
 } NOT_BUILT[] = {
-    { "server", "xclient", "[\"::1\"]", "this key is" },
-    { "server", "xforward", "[\"::1\"]", "this key is" },
     { "limits", "max_messages_per_user", "1", "1 is" },
     { "limits", "max_recipients_per_user", "1", "1 is" },
     { "limits", "max_messages_per_client", "1", "1 is" },
     { "upstream", "balance", "\"round-robin\"", "\"round-robin\" is" },
     { "upstream", "balance", "\"least-connections\"", "\"least-connections\" is" },
-    { "upstream", "identity", "\"xclient\"", "\"xclient\" is" },
-    { "upstream", "identity", "\"xforward\"", "\"xforward\" is" },
-    { "upstream", "identity", "\"proxy-v1\"", "\"proxy-v1\" is" },
-    { "upstream", "identity", "\"proxy-v2\"", "\"proxy-v2\" is" },
     { "upstream", "pool", "\"transaction\"", "\"transaction\" is" },
     { "upstream", "pool_size", "1", "1 is" },
     { "upstream", "pool_idle", "\"1s\"", "\"1s\" is" },

@@ -1,6 +1,6 @@
 """An upstream that does what a script says, at every stage, and remembers every byte that it was sent.
 
-A script maps a stage (connect, greeting, ehlo, helo, starttls, handshake, mail, rcpt, data, bdat, body, chunk, end, rset,
+A script maps a stage (connect, greeting, ehlo, helo, starttls, handshake, xclient, xforward, mail, rcpt, data, bdat, body, chunk, end, rset,
 noop, quit, other; bdat: its octets are still to come; chunk: they are read) to what is done there: bytes are sent as they are; CLOSE, RST, HANG; Split(bytes) sends them one by one; Wait(event); a list does one
 after the other; a callable gets (session, line) and returns any of these; None means the default. each(a, b, ...) gives
 the first session or command that comes by a, the next b, and the last to all that follow."""
@@ -91,6 +91,7 @@ class Session(threading.Thread):
         self.chunks = []  # where they stand in `wire`
         self.secured, self.shaking, self.lmtp, self.failed, self.body_done = False, False, False, False, False
         self.resumed = None
+        self.header = None  # of PROXY
 
     def run(self):
         try:
@@ -202,8 +203,12 @@ class Session(threading.Thread):
         self.shaking = True
         if self.do(self.mta.script.get("handshake"), b""):
             return
-        assert not self._in, f"sent behind STARTTLS in clear: {self._in!r}"
+        early, self._in = self._in, b""
+        assert self.mta.implicit or not early, f"sent behind STARTTLS in clear: {early!r}"
         self.sock = TlsSocket(self.sock, self.mta.context, True)
+        if early:
+            self.wire.clear()
+        self.sock.incoming.write(early)  # a ClientHello in the segment of a PROXY header
         self.sock.handshake()
         self.secured, self.resumed = True, self.sock.tls.session_reused
         self.shaking = False
@@ -211,6 +216,8 @@ class Session(threading.Thread):
 
     def dialogue(self):
         self.stage("connect", b"", None)
+        if self.mta.proxy:
+            self.proxy_header()
         if self.mta.implicit:
             self.handshake()
         self.stage("greeting", b"", b"220 mta.example ESMTP\r\n")
@@ -243,6 +250,26 @@ class Session(threading.Thread):
     def on_lhlo(self, line):
         self.lmtp = True
         self.on_ehlo(line)
+
+    def on_xclient(self, line):
+        self.stage("xclient", line, b"220 mta.example ESMTP\r\n")
+
+    def on_xforward(self, line):
+        self.stage("xforward", line, b"250 2.0.0 Ok\r\n")
+
+    def proxy_header(self):
+        """What stands before everything else."""
+        while len(self._in) < 16 and not self._in.startswith(b"PROXY "):
+            self.fill()
+        while self._in.startswith(b"PROXY ") and b"\r\n" not in self._in:
+            self.fill()
+        n = self._in.find(b"\r\n") + 2
+        if not self._in.startswith(b"PROXY "):
+            n = 16 + int.from_bytes(self._in[14:16], "big")
+            while len(self._in) < n:
+                self.fill()
+        self.header, self._in = self._in[:n], self._in[n:]
+        del self.wire[:n]
 
     def on_helo(self, line):
         self.stage("helo", line, b"250 mta.example\r\n")
@@ -347,10 +374,11 @@ class Session(threading.Thread):
 
 class ScriptedMta:
     def __init__(self, script=None, ehlo=EHLO, address="127.0.0.1", body_after=0, context=None, implicit=False,
-                 users=None, **stages):
+                 users=None, proxy=False, **stages):
         """ehlo: keywords (strings), or an action like those of the other stages. context: of TLS, by STARTTLS or
         implicit. users: name -> password, for AUTH where ehlo has it."""
         self.context, self.implicit, self.users = context, implicit, users or {}
+        self.proxy = proxy
         self.script = dict(script or {}, **stages)
         if not isinstance(ehlo, (list, tuple)) or any(not isinstance(x, str) for x in ehlo):
             self.script["ehlo"], ehlo = ehlo, EHLO
@@ -441,7 +469,7 @@ def unstuff(raw):
 
 
 VERBS = {b"EHLO", b"HELO", b"LHLO", b"MAIL", b"RCPT", b"DATA", b"BDAT", b"RSET", b"NOOP", b"QUIT", b"ETRN",
-         b"STARTTLS", b"AUTH"}
+         b"STARTTLS", b"AUTH", b"XCLIENT", b"XFORWARD"}
 
 
 def lenient_reading(wire, accepted_data):
