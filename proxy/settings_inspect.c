@@ -114,17 +114,12 @@ static void warn_identity(const struct listener_settings *l, struct conf *c, siz
 {
     char own[SETTINGS_PATH];
     const char *path = settings_place(c, i, "upstream.identity", "upstream.identity", own);
-    if (settings_is_local(&l->address))
-        return;
-    if (l->upstream.identity_named)
+    bool told_of_others = l->server.proxy_protocol.count > 0 || l->server.xclient.count > 0;
+    bool judged_as_us = l->upstream.identity == IDENTITY_XFORWARD || l->upstream.identity == IDENTITY_NONE;
+    if (judged_as_us && (told_of_others || !settings_is_local(&l->address)))
         conf_warn(c, path,
                   "the upstream takes every client of listener \"%s\" for this host: "
                   "if it lets this host relay, it is an open relay",
-                  l->name);
-    else
-        conf_warn(c, path,
-                  "the upstream is not told of the clients of listener \"%s\": MAIL gets 451 4.3.5 "
-                  "unless it comes from loopback or a unix socket, until this key is \"none\"",
                   l->name);
 }
 

@@ -51,10 +51,24 @@ void settings_verify_group(struct conf *c, const char *path, const char *group)
         conf_fault(c, path, "there is no group \"%s\"", group);
 }
 
+/* Shared connections are nobody's: only what is said anew for each message can tell of a client. */
+static void verify_pool(const struct settings *s, struct conf *c, size_t i)
+{
+    const struct upstream_settings *u = &s->listener[i].upstream;
+    bool lasting =
+        u->identity == IDENTITY_XCLIENT || u->identity == IDENTITY_PROXY_V1 || u->identity == IDENTITY_PROXY_V2;
+    char own[SETTINGS_PATH];
+    if (u->pool == POOL_TRANSACTION && lasting)
+        conf_fault(c, settings_place(c, i, "upstream.identity", "upstream.identity", own),
+                   "a connection that tells of one client can't be shared: not with pool \"transaction\"");
+}
+
 void settings_verify(const struct settings *s, struct conf *c)
 {
-    for (size_t i = 0; i < s->listeners; i++)
+    for (size_t i = 0; i < s->listeners; i++) {
         verify_listener(s, c, i);
+        verify_pool(s, c, i);
+    }
     settings_verify_outputs(s, c);
     if (s->user != NULL && getpwnam(s->user) == NULL)
         conf_fault(c, "user", "there is no user \"%s\"", s->user);

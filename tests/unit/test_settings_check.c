@@ -101,8 +101,6 @@ static void test_check_warns(void **state)
         "\"bare_newline\": \"accept\"},\n{\"address\": \"[::]:27\", \"upstream\": {\"identity\": \"none\", "
         "\"servers\": [\"[::1]:27\", \"[::1]:26\"]}}]}",
         true,
-        "%/c.json: upstream.identity: warning: the upstream is not told of the clients of listener \"mx\": "
-        "MAIL gets 451 4.3.5 unless it comes from loopback or a unix socket, until this key is \"none\"\n"
         "%/c.json: upstream.servers[0]: warning: \"127.0.0.1:25\" is our own listener \"mx\": mail would go "
         "round\n"
         "%/c.json:2: listeners[1].bare_newline: warning: with \"accept\" a server before listener "
@@ -111,6 +109,19 @@ static void test_check_warns(void **state)
         "\"[::]:27\" for this host: if it lets this host relay, it is an open relay\n"
         "%/c.json:3: listeners[2].upstream.servers[0]: warning: \"[::1]:27\" is our own listener "
         "\"[::]:27\": mail would go round");
+    expect_messages(
+        &p,
+        "{\"upstream\": {\"servers\": [\"127.0.0.1:2500\"]},\n\"listeners\": [{\"address\": \"127.0.0.1:26\", "
+        "\"proxy_protocol\": [\"127.0.0.1\"], \"upstream\": {\"identity\": \"xforward\"}},\n"
+        "{\"address\": \"127.0.0.1:27\", \"xclient\": [\"127.0.0.1\"], \"upstream\": {\"identity\": \"none\"}},\n"
+        "{\"address\": \"127.0.0.1:28\", \"upstream\": {\"identity\": \"none\"}},\n"
+        "{\"address\": \"0.0.0.0:29\", \"upstream\": {\"identity\": \"xclient\"}},\n"
+        "{\"address\": \"0.0.0.0:30\", \"upstream\": {\"identity\": \"proxy-v1\"}}]}",
+        true,
+        "%/c.json:2: listeners[0].upstream.identity: warning: the upstream takes every client of listener "
+        "\"127.0.0.1:26\" for this host: if it lets this host relay, it is an open relay\n"
+        "%/c.json:3: listeners[1].upstream.identity: warning: the upstream takes every client of listener "
+        "\"127.0.0.1:27\" for this host: if it lets this host relay, it is an open relay");
     struct told told = { .count = 0 };
     char want[256];
     place_write(&p, "{\"workers\": 256}");
