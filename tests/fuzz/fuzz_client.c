@@ -21,6 +21,7 @@ struct run {
     unsigned serial, answered, sent, open, told;
     bool dead, in_body, secured, offered; /* offered: STARTTLS, by the last EHLO */
     bool identify, identified;            /* XCLIENT is to be said; was */
+    bool in_chunk, lmtp;                  /* octets of a BDAT are due */
     enum smtp_client_tls tls;
     usec_t now, fed; /* fed: when the bytes under way came */
 };
@@ -41,15 +42,41 @@ static const char *const lines[] = { "MAIL FROM:<a@b>", "RCPT TO:<c@d>", "RSET",
 static const enum smtp_step_kind kinds[] = { SMTP_STEP_MAIL, SMTP_STEP_RCPT, SMTP_STEP_RSET,
                                              SMTP_STEP_PASS, SMTP_STEP_DATA, SMTP_STEP_QUIT };
 
-/* Steps of the script up to one that waits for the others: DATA, QUIT and what stands behind them. */
+static void write_octets(struct run *r)
+{
+    r->in_chunk = false;
+    buf_append_span(&r->out, SPAN_LIT("ab"));
+    buf_append_span(&r->expected, SPAN_LIT("ab"));
+    smtp_client_wrote(&r->c, 2);
+}
+
+/* how & 1: with LAST; & 2: no octets; & 4: they wait for what the server says next. */
+static void add_chunk(struct run *r, unsigned how)
+{
+    struct smtp_tag tag = { .slot = ++r->serial };
+    bool last = how & 1, octets = !(how & 2);
+    smtp_client_chunk(&r->c, tag, octets ? 2 : 0, last, last && r->lmtp ? 2 : 1, &r->out, r->now);
+    r->in_chunk = octets;
+    if (octets && !(how & 4))
+        write_octets(r);
+}
+
+enum { BDAT = 6 }; /* of the script, behind the lines */
+
+/* Steps of the script up to one that waits for the others: DATA, BDAT, QUIT and what stands behind them. */
 static void add_steps(struct run *r)
 {
-    while (r->next < r->script_len && !r->in_body) {
-        unsigned which = r->script[r->next] % ARRAY_LEN(lines);
-        bool alone = kinds[which] == SMTP_STEP_DATA || kinds[which] == SMTP_STEP_QUIT;
-        if (alone && r->serial != r->answered)
+    while (r->next < r->script_len && !r->in_body && !r->in_chunk) {
+        unsigned which = r->script[r->next] % (ARRAY_LEN(lines) + 1);
+        bool alone = which == BDAT || kinds[which] == SMTP_STEP_DATA || kinds[which] == SMTP_STEP_QUIT;
+        if (alone &&
+            (r->serial != r->answered || (which == BDAT && (r->c.state != SMTP_CLIENT_READY || r->c.open > 0))))
             return;
         r->next++;
+        if (which == BDAT) {
+            add_chunk(r, r->script[r->next - 1] / 7);
+            return;
+        }
         struct smtp_tag tag = { .slot = ++r->serial };
         smtp_client_add(&r->c, smtp_step_new(kinds[which], tag, span_str(lines[which])), &r->out, r->now);
         if (alone)
@@ -60,7 +87,7 @@ static void add_steps(struct run *r)
 static void on_command(void *owner, const struct smtp_step *step)
 {
     struct run *r = owner;
-    require(!r->dead && !r->in_body && step->sent && step->since == r->now);
+    require(!r->dead && !r->in_body && !r->in_chunk && step->sent && step->since == r->now);
     require(r->open == 0 || (r->pipelining && !is_handshake(step->kind)));
     require(is_handshake(step->kind) || step->tag.slot == r->sent + 1);
     if (step->kind == SMTP_STEP_STARTTLS)
@@ -94,7 +121,7 @@ static void note_offer(struct run *r, const struct smtp_reply *reply)
 static void end_message(struct run *r)
 {
     r->in_body = false;
-    smtp_client_end(&r->c, (struct smtp_tag){ .slot = ++r->serial }, 1, &r->out, r->now);
+    smtp_client_end(&r->c, (struct smtp_tag){ .slot = ++r->serial }, r->lmtp ? 2 : 1, &r->out, r->now);
     buf_append(&r->expected, ".\r\n", 3);
     r->sent++;
     r->open++;
@@ -122,16 +149,25 @@ static void on_reply(void *owner, const struct smtp_step *step, const struct smt
 {
     struct run *r = owner;
     int class = reply->code / 100;
-    require(!r->dead && r->told > 0 && !r->in_body);
+    require(!r->dead && r->told > 0 && !r->in_body && !r->in_chunk);
     require(step->since < r->fed); /* it was sent before these bytes came */
+    if (step->replies > 0) {       /* LMTP: one recipient's, and another's is to come */
+        require(r->lmtp && (step->kind == SMTP_STEP_END || step->kind == SMTP_STEP_LAST) && class != 3);
+        return;
+    }
     r->open--;
     if (step->kind == SMTP_STEP_EHLO && class == 2)
         note_offer(r, reply);
     require(class != 3 || (step->kind == SMTP_STEP_DATA && reply->code == 354));
-    if (r->identify && r->c.state == SMTP_CLIENT_READY && is_handshake(step->kind))
-        tell_identity(r);
-    if (is_handshake(step->kind))
+    require(!r->lmtp || step->kind != SMTP_STEP_HELO);
+    if (is_handshake(step->kind)) {
+        bool ready = r->c.state == SMTP_CLIENT_READY;
+        if (ready && r->identify)
+            tell_identity(r);
+        else if (ready && r->serial == r->answered)
+            add_steps(r);
         return;
+    }
     require(step->tag.slot == r->answered + 1);
     r->answered++;
     if (step->kind == SMTP_STEP_DATA && reply->code == 354) {
@@ -148,7 +184,7 @@ static void on_early(void *owner, const struct smtp_reply *reply)
 {
     struct run *r = owner;
     (void)reply;
-    require(!r->dead && r->in_body);
+    require(!r->dead && (r->in_body || r->in_chunk));
 }
 
 static void on_fault(void *owner, enum smtp_client_fault fault, const struct smtp_reply *reply)
@@ -181,6 +217,7 @@ static void feed(struct run *r, struct span in)
     buf_free(&left);
     require(r->dead == (r->c.state == SMTP_CLIENT_DEAD));
     require(r->dead || r->in_body == (r->c.state == SMTP_CLIENT_BODY));
+    require(r->dead || r->in_chunk == (r->c.state == SMTP_CLIENT_CHUNK));
     require(buf_len(&r->c.parser.partial) <= SMTP_REPLY_MAX);
     require(span_eq(buf_span(&r->out), buf_span(&r->expected)));
 }
@@ -218,6 +255,7 @@ static void run(const uint8_t *script, size_t script_len, struct span in, unsign
     buf_init(&r.expected, NULL);
     smtp_client_init(&r.c, "h", &ops, &r, &r.pool, r.now);
     r.c.tls = r.tls = (enum smtp_client_tls)(settings / 2 % 3);
+    r.c.lmtp = r.lmtp = settings & 32;
     r.open = 1;
     r.identify = settings & 16;
     if (!r.identify)
@@ -233,6 +271,8 @@ static void run(const uint8_t *script, size_t script_len, struct span in, unsign
         seed = (seed * 1664525 + 1013904223) | (seed & 1);
         if (r.in_body && !r.dead && (!end_late || flight))
             end_message(&r);
+        if (r.in_chunk && !r.dead && (!end_late || flight))
+            write_octets(&r);
         if (flight && r.c.state == SMTP_CLIENT_HANDSHAKE)
             secure(&r);
     }
