@@ -70,6 +70,8 @@ bool reload_allowed(const struct settings *running, const struct settings *fresh
         refuse(&v, "log.outputs (with level, format, overflow, queue_size and cookie)");
     if (a->max_record != b->max_record || a->block_timeout != b->block_timeout || !same(a->component, b->component))
         refuse(&v, "log.max_record, log.block_timeout, log.component");
+    if (a->sync != b->sync)
+        refuse(&v, "log.sync");
     if (running->workers != fresh->workers)
         refuse(&v, "workers");
     if (!same(running->user, fresh->user) || !same(running->group, fresh->group))

@@ -150,6 +150,7 @@ struct kafka_options {
     size_t count;
 };
 enum log_overflow { OVERFLOW_BLOCK, OVERFLOW_DROP, OVERFLOW_TEMPFAIL };
+enum log_sync { SYNC_NONE, SYNC_WRITE, SYNC_FSYNC };
 enum log_format { FORMAT_NATIVE, FORMAT_ECS, FORMAT_COUNT };
 
 struct output_settings {
@@ -172,6 +173,7 @@ struct output_settings {
     enum level level;
     enum log_overflow overflow;
     size_t queue_size;
+    enum log_sync sync; /* of log, for files */
 };
 
 /* A key's bytes, owned. */
@@ -190,6 +192,7 @@ struct log_settings {
     struct output_settings *output;
     size_t outputs;
     usec_t block_timeout;
+    enum log_sync sync;
     size_t max_record;
     bool cookie;
     struct smtp_header_want headers; /* names in lower case; "message-id" always first */

@@ -191,6 +191,7 @@ void settings_complete_outputs(struct settings *s, struct conf *c)
         struct output_settings *o = &s->log.output[i];
         if (o->type == OUTPUT_FILE && o->mode == 0)
             o->mode = 0640;
+        o->sync = o->type == OUTPUT_FILE ? s->log.sync : SYNC_NONE;
         if (o->type == OUTPUT_JOURNALD && !conf_has(c, key_path(i, "address", path)))
             add_output_address(o, SPAN_LIT("unix:/run/systemd/journal/socket"), &why);
         complete_tls(o, c, i);
@@ -352,8 +353,21 @@ static void verify_output(const struct settings *s, struct conf *c, size_t i)
     settings_verify_group(c, key_path(i, "group", path), o->group);
 }
 
+/* `message` records are of level info. */
+static void verify_sync(const struct settings *s, struct conf *c)
+{
+    if (s->log.sync == SYNC_NONE)
+        return;
+    for (size_t i = 0; i < s->log.outputs; i++) {
+        if (s->log.output[i].type == OUTPUT_FILE && s->log.output[i].level >= LEVEL_INFO)
+            return;
+    }
+    conf_fault(c, "log.sync", "needs an output of type file with level info or debug");
+}
+
 void settings_verify_outputs(const struct settings *s, struct conf *c)
 {
+    verify_sync(s, c);
     for (size_t i = 0; i < s->log.outputs; i++)
         verify_output(s, c, i);
 }

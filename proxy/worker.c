@@ -87,8 +87,6 @@ static void set_paused(struct worker *w, bool paused)
 static void resume_blocked(struct worker *w)
 {
     struct list waiting;
-    if (!atomic_exchange(&w->log_woke, false))
-        return;
     list_init(&waiting);
     list_move_all(&waiting, &w->blocked);
     if (w->paused && !w->draining && logger_state(w->logger) != LOG_BLOCKED)
@@ -107,7 +105,11 @@ static void on_wake(struct ev_loop *ev, ev_async *a, int events)
     struct worker *w = a->data;
     loop_tick(&w->loop);
     take_reload(w);
-    resume_blocked(w);
+    if (atomic_exchange(&w->log_woke, false)) {
+        resume_blocked(w);
+        if (w->ops->served != NULL)
+            w->ops->served(w);
+    }
     if (atomic_load(&w->stop))
         begin_drain(w);
     if (atomic_load(&w->stop_now)) {
@@ -177,6 +179,7 @@ bool worker_start(struct worker *w, const struct worker_parts *parts, const char
     w->settings = settings_ref(parts->settings);
     list_init(&w->sessions);
     list_init(&w->blocked);
+    list_init(&w->waits);
     list_init(&w->probes);
     w->all = parts->all;
     w->all_count = parts->all_count;

@@ -24,6 +24,8 @@ struct worker_ops {
     /* The program stops: say good-bye when nothing is under way (G7); the time for that is over. */
     void (*shutdown)(struct list *node);
     void (*kill)(struct list *node);
+    /* The log has woken the worker: records that sessions wait for may be safe. May be NULL. */
+    void (*served)(struct worker *w);
 };
 
 struct worker {
@@ -54,6 +56,7 @@ struct worker {
     unsigned probe_count; /* also of those that end */
     struct list probes;   /* of upstream servers that rest */
     struct list blocked;  /* clients that wait for the log */
+    struct list waits;    /* the backend's: replies that wait for their record, in the order of their tickets */
     bool paused;          /* nothing is accepted until the log has room */
     usec_t accept_told;   /* when a failed accept() was last told of; 0: never */
     bool draining;

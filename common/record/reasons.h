@@ -35,6 +35,8 @@
     ERR(LOG_WRITE, "log_write", "A log output can't be written")                                                       \
     ERR(LOG_TORN, "log_torn", "A log file ended in a part of a record")                                                \
     ERR(LOG_BROKEN, "log_broken", "The connection of a log output broke")                                              \
+    ERR(SYNC_FAILED, "sync_failed",                                                                                    \
+        "The message's record could not be made safe in time; its reply has left without")                            \
     ERR(TLS_HANDSHAKE, "tls_handshake", "The TLS handshake failed")                                                      \
     ERR(UPSTREAM_NO_TLS, "upstream_no_tls", "The upstream offers no TLS, which is required")                             \
     ERR(UPSTREAM_AUTH, "upstream_auth", "The upstream does not let us log in")                                           \

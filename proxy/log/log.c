@@ -79,6 +79,17 @@ static struct log *log_new(const struct log_settings *set, unsigned loggers)
     return log;
 }
 
+/* From a writer: what logger i waits for. */
+static void log_served(void *arg, unsigned i)
+{
+    struct log *log = arg;
+    struct logger *l = &log->logger[i];
+    pthread_mutex_lock(&log->lock);
+    if (l->wake != NULL)
+        l->wake(l->arg);
+    pthread_mutex_unlock(&log->lock);
+}
+
 /* Opens all outputs, to report each that can't be. */
 static bool log_open(struct log *log, const struct log_settings *set, settings_fault *fault, void *arg)
 {
@@ -87,7 +98,9 @@ static bool log_open(struct log *log, const struct log_settings *set, settings_f
                                        .max_record = log->max_record,
                                        .queues = log->loggers,
                                        .reserved = &log->reserved,
-                                       .notice = log->notice };
+                                       .notice = log->notice,
+                                       .served = log_served,
+                                       .served_arg = log };
     char why[OUTPUT_WHY_MAX], text[OUTPUT_WHY_MAX + 64];
     bool good = true;
     log->grain = SIZE_MAX;
@@ -101,6 +114,7 @@ static bool log_open(struct log *log, const struct log_settings *set, settings_f
         log->level = w->level > log->level ? w->level : log->level;
         log->level_end[w->format] = (unsigned)max_size(log->level_end[w->format], w->level + 1);
         log->grain = min_size(log->grain, w->grain);
+        log->syncs |= w->tickets.sync != SYNC_NONE;
     }
     return good;
 }

@@ -41,6 +41,26 @@ bool logger_wants(const struct logger *l, enum level level);
  * put in by the logger, where the record doesn't begin with one. */
 void logger_write(struct logger *l, const struct record *r);
 
+/* log.sync: the reply to a message that was taken waits until its record is written, or on the disk, in every output
+ * that is a file. */
+bool logger_syncs(const struct logger *l);
+/* Such outputs are sure to take `octets` more: there is room in the queue, and on the disk. */
+bool logger_secures(struct logger *l, size_t octets) MUST_CHECK;
+/* A place in those outputs, for what this logger has written so far. */
+enum { LOG_OUTPUTS_MAX = 16 };
+struct log_ticket {
+    uint64_t at[LOG_OUTPUTS_MAX];
+};
+void logger_draw(struct logger *l, struct log_ticket *out);
+/* How many records such outputs have lost of this logger: no ticket says anything of those. */
+uint64_t logger_missed(const struct logger *l);
+/* UNSAFE: nobody knows, and nobody will. */
+enum log_fate { LOG_WAITING, LOG_SAFE, LOG_UNSAFE };
+enum log_fate logger_fate(const struct logger *l, const struct log_ticket *ticket);
+/* Somebody waits: wake() is called, once, when the fate of what was written so far is known, of all of it or of the
+ * first part. */
+void logger_await(struct logger *l);
+
 /* What sessions on this logger may do now. OPEN: go on. BLOCKED: read nothing and accept nothing until wake() is
  * called. TEMPFAIL: answer MAIL, RCPT, DATA, BDAT 451 4.3.0 (an output with `tempfail` is full, or one with `block` has
  * been for log.block_timeout). */

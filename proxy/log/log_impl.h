@@ -13,8 +13,8 @@ struct logger {
     struct buf_pool pool;
     struct json_time_cache clock;
     struct redact *redact; /* NULL: nothing is redacted */
-    struct record record; /* the caller's, with its component */
-    log_wake *wake;       /* with arg under log->lock */
+    struct record record;  /* the caller's, with its component */
+    log_wake *wake;        /* with arg under log->lock */
     void *arg;
 };
 
@@ -33,6 +33,7 @@ struct log {
     pthread_t watch;
     bool watched; /* the thread runs */
     atomic_bool stopping;
+    bool syncs; /* a reply waits for its record */
     pthread_mutex_t lock;
     struct log *hanging; /* the next one that a stuck thread keeps in memory */
     _Alignas(CACHE_LINE) atomic_long reserved;

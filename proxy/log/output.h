@@ -29,6 +29,10 @@ struct output_ops {
     int (*tend)(struct output *o);
     /* At the end: 0 when the other side has all that was written; -EAGAIN: wait as write() does, and call it again. */
     int (*finish)(struct output *o);
+    /* With log.sync: sees to it that `want` octets can be written, and returns how many can be, see durable.h; makes
+     * what was written safe from a crash of the machine: 0 or an errno. */
+    long (*secure)(struct output *o, size_t want);
+    int (*sync)(struct output *o);
     void (*free)(struct output *o);
     /* EPIPE is the end of it, not trouble that may pass. */
     bool epipe_is_final;

@@ -21,6 +21,7 @@
 #include "common/conf.h"
 #include "common/record/line.h"
 #include "proxy/log/clock.h"
+#include "proxy/log/durable.h"
 #include "proxy/log/rotate.h"
 
 enum { OPEN_FLAGS = O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, OPEN_TRIES = 8 };
@@ -38,6 +39,9 @@ struct output_file {
     unsigned rotate_keep;
     usec_t rotate_after; /* monotonic: not before */
     bool within;         /* a line has been begun and not ended */
+    enum log_sync sync;
+    struct durable room; /* of what is open */
+    int unsynced;        /* an errno: what was closed may not be on the disk */
 };
 
 static struct output_file *file_of(struct output *o) { return CONTAINER_OF(o, struct output_file, output); }
@@ -47,7 +51,8 @@ static int file_create(const struct output_file *f)
     int fd = open(f->path, OPEN_FLAGS | O_CREAT | O_EXCL, f->mode & S_IRWXU);
     if (fd < 0)
         return -1;
-    if ((!f->has_group || fchown(fd, (uid_t)-1, f->group) == 0) && fchmod(fd, f->mode) == 0)
+    if ((!f->has_group || fchown(fd, (uid_t)-1, f->group) == 0) && fchmod(fd, f->mode) == 0 &&
+        (f->sync != SYNC_FSYNC || (errno = durable_sync_directory(f->path)) == 0))
         return fd;
     int saved = errno;
     unlink(f->path);
@@ -146,11 +151,28 @@ static void file_heal(struct output_file *f)
     close(in);
 }
 
+/* Nobody else has it: nobody's lines are cut off with the room that was not used. */
 static void file_close(struct output *o)
 {
-    if (o->fd >= 0)
-        close(o->fd);
+    struct output_file *f = file_of(o);
+    if (o->fd < 0)
+        return;
+    int error = f->sync == SYNC_FSYNC ? durable_sync(o->fd) : 0;
+    if (error != 0)
+        f->unsynced = error;
+    if (f->sync != SYNC_NONE && flock(o->fd, LOCK_EX | LOCK_NB) == 0)
+        durable_release(o->fd);
+    close(o->fd);
     o->fd = -1;
+}
+
+static long file_secure(struct output *o, size_t want) { return durable_secure(&file_of(o)->room, o->fd, want); }
+
+static int file_sync(struct output *o)
+{
+    int error = durable_sync(o->fd), closed = file_of(o)->unsynced;
+    file_of(o)->unsynced = 0;
+    return error != 0 ? error : closed;
 }
 
 static int file_reopen(struct output *o)
@@ -166,6 +188,7 @@ static int file_reopen(struct output *o)
         return saved;
     }
     file_close(o);
+    f->room = (struct durable){ .end = 0 };
     o->fd = fd;
     o->kind = kind;
     f->within = false;
@@ -270,9 +293,12 @@ static void file_free(struct output *o)
     free(f);
 }
 
-static const struct output_ops FILE_OPS = {
-    .reopen = file_reopen, .cut = file_cut, .write = file_write, .free = file_free
-};
+static const struct output_ops FILE_OPS = { .reopen = file_reopen,
+                                            .cut = file_cut,
+                                            .write = file_write,
+                                            .secure = file_secure,
+                                            .sync = file_sync,
+                                            .free = file_free };
 
 /* A group's name, or its number. */
 static bool file_find_group(struct output_file *f, const char *name)
@@ -296,6 +322,7 @@ struct output *output_open_file(const struct output_settings *set, const struct 
     f->output.name = f->path = conf_dup(span_str(set->path));
     f->mode = (mode_t)(set->mode & 07777);
     f->max_record = of->max_record;
+    f->sync = set->sync;
     f->rotate_size = set->rotate_size;
     f->rotate_keep = set->rotate_keep;
     if (set->group != NULL && !file_find_group(f, set->group)) {

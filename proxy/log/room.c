@@ -2,6 +2,7 @@
  * all of this is sequentially consistent, so a queue that is empty can't stay BLOCKED. */
 #include "proxy/log/room.h"
 
+#include <limits.h>
 #include <sys/eventfd.h>
 
 #include "proxy/log/clock.h"
@@ -31,12 +32,16 @@ static size_t room_wanted(const struct room *r, size_t used)
 
 static bool room_short(const struct room *r)
 {
+    if (UNLIKELY(atomic_load(&r->starved)))
+        return true;
     size_t used = room_used(r);
     return used > 0 && room_wanted(r, used) > r->size;
 }
 
 static bool room_ample(const struct room *r)
 {
+    if (UNLIKELY(atomic_load(&r->starved)))
+        return false;
     size_t used = room_used(r);
     return used <= r->size / 4 || room_wanted(r, used) <= r->size / 2;
 }
@@ -78,6 +83,8 @@ bool room_allows(const struct room *r, size_t octets, bool dialogue)
         return false;
     if (LIKELY(r->overflow != OVERFLOW_DROP && room_state(r) != LOG_TEMPFAIL))
         return true;
+    if (UNLIKELY(dialogue && atomic_load_explicit(&r->starved, memory_order_relaxed)))
+        return false;
     size_t limit = dialogue ? r->size : r->size + r->size / 2;
     if (r->overflow == OVERFLOW_DROP)
         limit = dialogue ? r->size / 4 * 3 : r->size;
@@ -100,6 +107,37 @@ void room_reserved(struct room *r)
 {
     room_check(r);
     room_reopen(r);
+}
+
+bool room_fits(const struct room *r, size_t octets) { return room_used(r) + octets <= r->size; }
+
+static size_t room_reservations(const struct room *r)
+{
+    long reserved = atomic_load(r->reserved);
+    return reserved > 0 ? (size_t)reserved : 0;
+}
+
+bool room_on_disk(const struct room *r, size_t octets)
+{
+    long ahead = atomic_load(&r->ahead);
+    return ahead == LONG_MAX || (long)(room_used(r) + room_reservations(r) + octets) <= ahead;
+}
+
+size_t room_demand(const struct room *r) { return room_used(r) + room_reservations(r); }
+
+void room_set_ahead(struct room *r, long ahead, bool starved)
+{
+    atomic_store(&r->ahead, ahead);
+    if (atomic_exchange(&r->starved, starved) == starved)
+        return;
+    room_check(r);
+    room_reopen(r);
+}
+
+void room_wrote(struct room *r, size_t octets)
+{
+    if (atomic_load_explicit(&r->ahead, memory_order_relaxed) != LONG_MAX)
+        atomic_fetch_sub(&r->ahead, (long)octets);
 }
 
 void room_close(struct room *r)

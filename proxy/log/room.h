@@ -7,8 +7,8 @@
  *    |                                |                                  |
  *    +--------------------------------+---------- half empty ------------+
  *
- * With overflow `drop` the state is always OPEN. Reservations count as half of the size at the most, so without lines
- * waiting nobody is blocked. */
+ * A disk that is nearly full is short, too (log.sync). With overflow `drop` the state is always OPEN. Reservations
+ * count as half of the size at the most, so without lines waiting nobody is blocked. */
 #ifndef PROXY_LOG_ROOM_H
 #define PROXY_LOG_ROOM_H
 
@@ -26,6 +26,9 @@ struct room {
     atomic_bool closed;   /* the output is gone */
     atomic_bool changed;  /* the state: loggers must be told */
     atomic_bool refusing; /* TEMPFAIL began */
+    /* With log.sync: octets that the disk is sure to take; false `starved`: enough of them. */
+    atomic_long ahead;
+    atomic_bool starved;
 };
 
 void room_init(struct room *r, const struct output_settings *set, const atomic_long *reserved, int notice);
@@ -40,6 +43,13 @@ void room_use(struct room *r, size_t octets);
 void room_free(struct room *r, size_t octets);
 /* The reservations have changed. */
 void room_reserved(struct room *r);
+/* So many octets more find room in the queue now; on the disk, behind all that is queued and reserved. */
+bool room_fits(const struct room *r, size_t octets);
+bool room_on_disk(const struct room *r, size_t octets);
+/* The writer's: what should be free on the disk; what is; how much of it was written. */
+size_t room_demand(const struct room *r);
+void room_set_ahead(struct room *r, long ahead, bool starved);
+void room_wrote(struct room *r, size_t octets);
 /* The output is gone: no line is allowed any more, and nobody waits for it. */
 void room_close(struct room *r);
 /* BLOCKED for `timeout` becomes TEMPFAIL. Returns when to call this again, 0: when there is notice. */

@@ -16,6 +16,18 @@ enum { LINGER_MS = 20, BACKOFF_MIN_MS = 100, GRAIN_MAX = 4096, MANY_MAX = 1024 *
 /* One error record in this time, while the error stays the same. */
 enum { TELL_PAUSE = 60 * USEC_PER_SEC };
 
+/* Behind what is queued and reserved, so much is kept free on the disk for lines that nobody reserves. */
+enum { DISK_AHEAD = 1024 * 1024 };
+
+static void writer_secure(struct log_writer *w)
+{
+    if (LIKELY(w->tickets.sync == SYNC_NONE))
+        return;
+    size_t want = room_demand(&w->room) + DISK_AHEAD;
+    long ahead = w->output->ops->secure(w->output, want);
+    room_set_ahead(&w->room, ahead, ahead < (long)want);
+}
+
 bool writer_init(struct log_writer *w, const struct output_settings *set, const struct writer_context *of,
                  char why[OUTPUT_WHY_MAX])
 {
@@ -49,6 +61,8 @@ bool writer_init(struct log_writer *w, const struct output_settings *set, const 
                                .format = log_format(set->format),
                                .max_record = of->max_record };
     merge_init(&w->merge, of->run);
+    tickets_init(&w->tickets, set->sync, of->queues);
+    writer_secure(w);
     return true;
 }
 
@@ -61,6 +75,7 @@ void writer_free(struct log_writer *w)
         merge_free(&w->merge);
     }
     batch_free(&w->batch);
+    tickets_free(&w->tickets);
     if (w->wake >= 0)
         close(w->wake);
     output_free(&w->output);
@@ -97,6 +112,16 @@ static void writer_tell(struct log_writer *w, const char *what, int error)
     const char *why = w->output->why[0] != '\0' ? w->output->why : strerror(error);
     snprintf(note.why, sizeof(note.why), "%s%s", what, why);
     writer_note(w, &note);
+}
+
+static void writer_tell_once(struct log_writer *w, const char *what, int error)
+{
+    usec_t now = clock_mono();
+    if (error == w->told_error && now - w->told_at < TELL_PAUSE)
+        return;
+    w->told_error = error;
+    w->told_at = now;
+    writer_tell(w, what, error);
 }
 
 /* What the output has to say and to give up. */
@@ -147,6 +172,14 @@ void writer_put(struct log_writer *w, unsigned i, usec_t time, struct span line,
         writer_rouse(w, WAIT_ANY);
 }
 
+void writer_await(struct log_writer *w, unsigned i)
+{
+    tickets_await(&w->tickets, i);
+    int waiting = atomic_load(&w->waiting);
+    if (waiting != WAIT_NONE)
+        writer_rouse(w, (enum writer_wait)waiting);
+}
+
 /* False: give up. timeout < 0: what the output asks for, where it is waited for, else none. */
 static bool writer_poll(struct log_writer *w, bool output, int timeout)
 {
@@ -166,7 +199,7 @@ static void writer_wait(struct log_writer *w, enum writer_wait waiting, int time
 {
     atomic_store(&w->waiting, waiting);
     bool ready = waiting == WAIT_ANY ? merge_news(&w->merge) : writer_has_many(w);
-    if (!ready && !writer_is_asked(w))
+    if (!ready && !atomic_load(&w->tickets.urgent) && !writer_is_asked(w))
         writer_poll(w, waiting == WAIT_ANY && w->output->ops->tend != NULL, timeout);
     atomic_store(&w->waiting, WAIT_NONE);
 }
@@ -176,14 +209,9 @@ static bool writer_trouble(struct log_writer *w, int error)
 {
     const struct output_ops *ops = w->output->ops;
     size_t partial = batch_partial(&w->batch), longest = ops->backoff_max_ms > 0 ? ops->backoff_max_ms : BACKOFF_MAX_MS;
-    usec_t now = clock_mono();
     if (partial > 0 && ops->cut != NULL && ops->cut(w->output, partial))
         batch_retract(&w->batch, partial);
-    if (error != w->told_error || now - w->told_at >= TELL_PAUSE) {
-        w->told_error = error;
-        w->told_at = now;
-        writer_tell(w, "", error);
-    }
+    writer_tell_once(w, "", error);
     w->backoff_ms = w->backoff_ms == 0 ? BACKOFF_MIN_MS : (unsigned)min_size(2 * w->backoff_ms, longest);
     return writer_poll(w, false, (int)w->backoff_ms);
 }
@@ -199,12 +227,31 @@ static void writer_tend(struct log_writer *w)
 
 static void writer_sleep(struct log_writer *w)
 {
-    while (!merge_news(&w->merge) && !writer_is_asked(w)) {
-        writer_wait(w, WAIT_ANY, -1);
+    while (!merge_news(&w->merge) && !writer_is_asked(w) && !atomic_load(&w->tickets.urgent)) {
+        bool starved = atomic_load(&w->room.starved);
+        writer_wait(w, WAIT_ANY, starved ? BACKOFF_MAX_MS : -1);
         writer_tend(w);
+        if (UNLIKELY(starved))
+            writer_secure(w);
     }
-    if (merge_news(&w->merge))
+    if (merge_news(&w->merge) && !atomic_load(&w->tickets.urgent))
         writer_wait(w, WAIT_MANY, LINGER_MS);
+}
+
+/* What was taken from the queues is written. What nobody waits for can become safe together with the next. */
+static void writer_commit(struct log_writer *w)
+{
+    int error = 0;
+    if (LIKELY(w->tickets.sync == SYNC_NONE))
+        return;
+    if (w->tickets.sync == SYNC_FSYNC) {
+        if (!tickets_awaited(&w->tickets))
+            return;
+        error = w->output->ops->sync(w->output);
+    }
+    if (error != 0)
+        writer_tell_once(w, "fsync: ", error);
+    tickets_pass(&w->tickets, w->queue, error == 0, w->of.served, w->of.served_arg);
 }
 
 /* What is partly written in the old file is cut there and written whole into the new one. */
@@ -235,6 +282,7 @@ static ssize_t writer_write(struct log_writer *w)
     writer_heed(w);
     if (n > 0) {
         w->backoff_ms = 0;
+        room_wrote(&w->room, (size_t)n);
         if (w->output->torn)
             w->output->torn = false;
         else
@@ -275,10 +323,16 @@ static void writer_run(struct log_writer *w)
             writer_reopen(w);
         if (!more && !last)
             writer_sleep(w);
+        if (w->tickets.sync != SYNC_NONE)
+            atomic_store(&w->tickets.urgent, false);
         if (!batch_fill(&w->batch, &w->merge, &w->room, last) && last)
             return;
         more = w->batch.len >= BATCH_OCTETS;
-        going = writer_flush(w) && !atomic_load(&w->give_up);
+        writer_secure(w);
+        bool flushed = writer_flush(w);
+        if (flushed)
+            writer_commit(w);
+        going = flushed && !atomic_load(&w->give_up);
         batch_finish(&w->batch, &w->room);
     }
 }

@@ -2,7 +2,7 @@
  *
  * The thread sleeps without a time limit while there is nothing, is woken by the first record, gives others LINGER_MS
  * to come, and then writes what is there in batches; so a record is not held back for long, and a round costs two
- * wake-ups. Where much is waiting sooner, the round is shorter. */
+ * wake-ups. Where much is waiting sooner, or somebody waits for a record (log.sync), the round is shorter. */
 #ifndef PROXY_LOG_WRITER_H
 #define PROXY_LOG_WRITER_H
 
@@ -13,6 +13,7 @@
 #include "proxy/log/output.h"
 #include "proxy/log/queue.h"
 #include "proxy/log/room.h"
+#include "proxy/log/ticket.h"
 
 /* How lines of a format are made and ended. */
 static inline const struct record_format *log_format(enum log_format format)
@@ -37,7 +38,9 @@ struct writer_context {
     size_t max_record;
     unsigned queues;
     const atomic_long *reserved;
-    int notice; /* an eventfd, see room.h; also written when there is a note */
+    int notice;                            /* an eventfd, see room.h; also written when there is a note */
+    void (*served)(void *arg, unsigned i); /* tickets that logger i waits for are decided */
+    void *served_arg;
 };
 
 struct log_writer {
@@ -58,6 +61,7 @@ struct log_writer {
     atomic_bool reopen, stop, give_up;
     atomic_bool finished;
     struct writer_notes notes; /* for the watch */
+    struct tickets tickets;
 
     /* The thread's own. */
     _Alignas(CACHE_LINE) struct batch batch;
@@ -80,6 +84,8 @@ void writer_kick(struct log_writer *w);
 bool writer_take_note(struct log_writer *w, struct output_note *out) MUST_CHECK;
 /* From the thread of logger i. */
 void writer_put(struct log_writer *w, unsigned i, usec_t time, struct span line, bool dialogue);
+/* From the thread of logger i: it waits for what it has put. */
+void writer_await(struct log_writer *w, unsigned i);
 /* Records that were made for this output and are neither written nor counted in a `dropped` that is: while nobody puts.
  */
 uint64_t writer_unwritten(struct log_writer *w);

@@ -376,6 +376,7 @@ static void on_client_gone(void *owner, enum close_reason reason)
     s->helo_open = false;
     relay_client_gone(s);
     relay_auth_client_gone(s);
+    relay_sync_forget(s);
     dns_cancel(&s->reverse);
     dial_cancel(&s->dial);
     smtp_steps_free(&s->held);
@@ -505,12 +506,13 @@ static void session_kill(struct list *node)
     struct session *s = LIST_ENTRY(node, struct session, node);
     if (s->state == RELAY_END)
         relay_finish(s, STATUS_INDETERMINATE, STAGE_END, BY_SMTPTAP, smtp_reply_own(SMTP_OWN_SHUTDOWN));
+    relay_sync_give_up(s);
     client_bye(&s->client, smtp_reply_own(SMTP_OWN_SHUTDOWN), CLOSE_SHUTDOWN);
     upstream_drop(&s->up, CLOSE_SHUTDOWN);
     if (s->client.phase == CLIENT_LINGER)
         client_kill(&s->client, CLOSE_SHUTDOWN);
 }
 
-const struct worker_ops relay_worker_ops = { .accept = session_accept,
-                                             .shutdown = session_shutdown,
-                                             .kill = session_kill };
+const struct worker_ops relay_worker_ops = {
+    .accept = session_accept, .shutdown = session_shutdown, .kill = session_kill, .served = relay_sync_served
+};

@@ -341,6 +341,8 @@ bool relay_auth_fits(const struct session *s)
 
 void relay_login_gone(struct session *s)
 {
+    if (relay_sync_ends(s, SYNC_END_LOGIN))
+        return;
     const struct smtp_reply *reply = smtp_reply_own(SMTP_OWN_UPSTREAM_GONE_CLOSE);
     relay_finish(s, STATUS_DEFERRED, relay_stage(s), BY_SMTPTAP, reply);
     smtp_steps_free(&s->held);

@@ -20,6 +20,17 @@ static bool may_go(struct session *s)
     return false;
 }
 
+/* LAST is the end of data: there must be room for the record. */
+static bool may_end(struct session *s)
+{
+    if (relay_sync_secures(s))
+        return true;
+    relay_remember_early(s, smtp_reply_own(SMTP_OWN_LOG_BLOCKED), BY_SMTPTAP);
+    upstream_drop(&s->up, CLOSE_LIMIT);
+    s->up_txn = false;
+    return false;
+}
+
 void relay_chunk(void *owner, smtp_slot slot, uint64_t octets, bool last)
 {
     struct session *s = owner;
@@ -27,7 +38,7 @@ void relay_chunk(void *owner, smtp_slot slot, uint64_t octets, bool last)
         s->body_at = s->w->loop.mono;
     s->chunks = true;
     s->state = RELAY_BODY;
-    if (!may_go(s))
+    if (!may_go(s) || (last && !may_end(s)))
         return;
     struct smtp_tag tag = { .slot = slot, .txn = s->txn_number };
     struct buf field;

@@ -12,6 +12,10 @@
 #include "proxy/relay/upstream.h"
 #include "proxy/worker.h"
 
+/* What follows when replies that wait for their record have left: nothing, or the session ends, for the upstream said
+ * 421 or the connection that the login hangs on is gone. */
+enum sync_end { SYNC_END_NONE, SYNC_END_421, SYNC_END_LOGIN };
+
 /* Where the open transaction is.
  *
  *   NONE --MAIL--> MAIL --2xx--> OPEN --DATA--> DATA --354--> BODY --end of data--> END --reply--> NONE
@@ -89,7 +93,8 @@ struct session {
     bool took;           /* LMTP: one recipient's reply there was 2xx */
     char *early;         /* a reply that came before the end of data, or what stands for it; owned */
     enum txn_by early_by;
-    long reserved; /* octets of room taken in the log */
+    long reserved;          /* octets of room taken in the log */
+    struct sync_wait *sync; /* replies that wait for the message's record; NULL: none */
 };
 
 /* relay.c */
@@ -185,6 +190,22 @@ unsigned relay_end_replies(const struct session *s);
 bool relay_final(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply);
 /* The replies that are still to come are lost: this one stands for them (LM4). */
 void relay_finals_lost(struct session *s, const struct smtp_reply *reply);
+
+/* relay_sync.c */
+/* Room for the records of the open transaction is secured where log.sync asks for that; if not, the upstream may not
+ * see an end of data. */
+bool relay_sync_secures(const struct session *s) MUST_CHECK;
+/* A reply to the end of data: goes to the client, or is kept until relay_sync_wait() and the record. */
+void relay_say_final(struct session *s, smtp_slot slot, const struct smtp_reply *reply, bool last);
+/* The records are made: what was kept waits for them. */
+void relay_sync_wait(struct session *s);
+/* True: a reply waits, and the session ends so when it has left. */
+bool relay_sync_ends(struct session *s, enum sync_end end);
+void relay_sync_served(struct worker *w);
+/* What waits leaves without its record, which is told. */
+void relay_sync_give_up(struct session *s);
+/* The client is gone. */
+void relay_sync_forget(struct session *s);
 
 /* relay_auth.c */
 void relay_auth(void *owner, smtp_slot slot, const struct smtp_auth_command *cmd);

@@ -46,10 +46,7 @@ bool relay_final(struct session *s, const struct smtp_step *step, const struct s
         while (note_final(s, reply, BY_UPSTREAM))
             ;
     }
-    if (last)
-        smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
-    else
-        smtp_server_reply_one(&s->client.smtp, step->tag.slot, reply);
+    relay_say_final(s, step->tag.slot, reply, last);
     return last;
 }
 
@@ -57,6 +54,7 @@ void relay_finals_lost(struct session *s, const struct smtp_reply *reply)
 {
     while (is_lmtp(s) && note_final(s, reply, BY_SMTPTAP))
         ;
-    smtp_server_reply(&s->client.smtp, s->end_slot, reply);
+    relay_say_final(s, s->end_slot, reply, true);
     relay_finish(s, s->took ? STATUS_ACCEPTED : STATUS_INDETERMINATE, STAGE_END, BY_SMTPTAP, reply);
+    relay_sync_wait(s);
 }

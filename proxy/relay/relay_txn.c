@@ -369,6 +369,16 @@ void relay_end_early(struct session *s, smtp_slot slot)
         client_end(&s->client, CLOSE_UPSTREAM);
 }
 
+/* There is no room for the record: the upstream must not see an end of data. */
+static void relay_refuse_end(struct session *s, smtp_slot slot)
+{
+    const struct smtp_reply *reply = smtp_reply_own(SMTP_OWN_LOG_BLOCKED);
+    upstream_drop(&s->up, CLOSE_LIMIT);
+    s->up_txn = false;
+    smtp_server_reply(&s->client.smtp, slot, reply);
+    relay_finish(s, STATUS_DEFERRED, STAGE_TRANSFER, BY_SMTPTAP, reply);
+}
+
 void relay_end(void *owner, smtp_slot slot, const struct smtp_server_data *data)
 {
     struct session *s = owner;
@@ -381,6 +391,10 @@ void relay_end(void *owner, smtp_slot slot, const struct smtp_server_data *data)
     }
     if (s->early != NULL) {
         relay_end_early(s, slot);
+        return;
+    }
+    if (!s->chunks && !relay_sync_secures(s)) {
+        relay_refuse_end(s, slot);
         return;
     }
     if (!s->chunks)

@@ -142,7 +142,8 @@ void relay_remember_early(struct session *s, const struct smtp_reply *reply, enu
 void relay_close_after_421(struct session *s)
 {
     upstream_drop(&s->up, CLOSE_UPSTREAM);
-    client_end(&s->client, CLOSE_UPSTREAM);
+    if (!relay_sync_ends(s, SYNC_END_421))
+        client_end(&s->client, CLOSE_UPSTREAM);
 }
 
 enum txn_status relay_status(const struct smtp_reply *reply)
@@ -236,6 +237,7 @@ static void end_reply(struct session *s, const struct smtp_step *step, const str
     s->up_txn = false;
     txn_phase_add(s->txn, PHASE_END, s->w->loop.mono - step->since);
     relay_finish(s, s->took ? STATUS_ACCEPTED : relay_status(reply), STAGE_END, BY_UPSTREAM, reply);
+    relay_sync_wait(s);
     if (reply->code == 421)
         relay_close_after_421(s);
     else if (s->client_gone)

@@ -37,8 +37,8 @@ def merged(base, changes):
     return out
 
 
-def environment():
-    env = dict(os.environ)
+def environment(more=None):
+    env = dict(os.environ, **(more or {}))
     for name, more in (("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:exitcode=99"),
                        ("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1:exitcode=99"),
                        ("TSAN_OPTIONS", "exitcode=99")):
@@ -53,7 +53,8 @@ def run_tool(*args, timeout=DEADLINE):
 
 
 class Smtptap:
-    def __init__(self, workdir, upstream=(), config=None, level="debug", start=True, limit=None, args=None):
+    def __init__(self, workdir, upstream=(), config=None, level="debug", start=True, limit=None, args=None,
+                 env=None):
         """upstream: ScriptedMta objects or addresses."""
         if not os.access(BINARY, os.X_OK):
             raise RuntimeError(f"{BINARY} is not there: run `make`, or name the program by the variable SMTPTAP")
@@ -68,7 +69,7 @@ class Smtptap:
         self.stderr = bytearray()
         self.clients, self.stopped = [], False
         self.mark = 0  # where in the log the running test began
-        self.limit, self.args = limit, args
+        self.limit, self.args, self.env = limit, args, env
         self.write_config()
         if start:
             self.start()
@@ -82,7 +83,7 @@ class Smtptap:
         err_r, err_w = os.pipe()
         try:
             argv = [BINARY, "run", *(self.args or ["-c", self.path])]
-            self.child = Child(argv, env=environment(), stdout=out_w, stderr=err_w, limit=self.limit)
+            self.child = Child(argv, env=environment(self.env), stdout=out_w, stderr=err_w, limit=self.limit)
         finally:
             os.close(out_w)
             os.close(err_w)
