@@ -32,6 +32,7 @@ void server_prepare_process(void)
 {
     sigset_t set;
     struct rlimit files;
+    restart_remember();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     handled_signals(&set);
@@ -54,14 +55,14 @@ static void trace_listen(struct server *s, const struct listener *l, const struc
     struct record r;
     char host[NETADDR_STRLEN], at[NETADDR_PORT_STRLEN];
     record_begin(&r, TNX_LISTEN, realtime());
-    record_cstr(&r, KEY_HOST, l->shared ? l->path : netaddr_print_ip(&l->bound, host));
-    if (!l->shared)
+    record_cstr(&r, KEY_HOST, l->path != NULL ? l->path : netaddr_print_ip(&l->bound, host));
+    if (l->path == NULL)
         record_int(&r, KEY_PORT, l->bound.port);
     record_bool(&r, KEY_SECURE, set->server.tls == SERVER_TLS_IMPLICIT);
     const char *protocol = set->server.protocol == PROTOCOL_LMTP ? "LMTP" : "SMTP";
     record_cstr(&r, KEY_PROTOCOL, protocol);
     struct span msg[] = { span_str(protocol), SPAN_LIT(" server listening on "),
-                          span_str(l->shared ? l->path : netaddr_print(&l->bound, at)) };
+                          span_str(l->path != NULL ? l->path : netaddr_print(&l->bound, at)) };
     record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
     logger_write(s->logger, &r);
 }
@@ -93,7 +94,7 @@ static bool open_listeners(struct server *s, settings_fault *fault, void *arg)
     if (s->listener == NULL)
         abort();
     for (size_t i = 0; i < s->settings->listeners; i++) {
-        s->listener[i] = listener_open(&s->settings->listener[i], s->workers, why, sizeof(why));
+        s->listener[i] = listener_open(&s->settings->listener[i], s->workers, &s->passed, why, sizeof(why));
         if (s->listener[i] != NULL)
             continue;
         ok = false;
@@ -170,6 +171,7 @@ static void free_parts(struct server *s)
         listener_close(&s->listener[i]);
     free(s->listener);
     free(s->worker);
+    passed_free(&s->passed);
     auth_shared_free(&s->auth);
     limits_free(&s->limits);
     balance_free(&s->balance);
@@ -191,6 +193,7 @@ bool server_start(struct server *s, struct settings *settings, const struct work
 {
     *s = (struct server){ .settings = settings, .ops = ops, .ops_arg = ops_arg, .workers = worker_count(settings) };
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    passed_init(&s->passed);
     s->limits = limits_new();
     s->auth = auth_shared_new();
     if (!open_listeners(s, fault, arg) || !become_user(settings, fault, arg) ||
@@ -207,6 +210,8 @@ bool server_start(struct server *s, struct settings *settings, const struct work
     }
     for (size_t i = 0; i < settings->listeners; i++)
         trace_listen(s, s->listener[i], &settings->listener[i]);
+    passed_say_ready(&s->passed);
+    passed_free(&s->passed);
     notify_systemd("READY=1");
     return true;
 }
@@ -250,13 +255,66 @@ static void begin_stop(struct server *s)
         return;
     }
     s->stopping = true;
-    notify_systemd("STOPPING=1");
+    restart_cancel(&s->restart);
+    if (!s->handed_over)
+        notify_systemd("STOPPING=1");
     for (unsigned i = 0; i < s->workers; i++)
         pending += worker_sessions(&s->worker[i]);
     snprintf(text, sizeof(text), "Server closing with %u pending connections", pending);
     trace_text(s, TNX_CLOSING, text, NULL, pending);
-    for (unsigned i = 0; i < s->workers; i++)
-        worker_stop(&s->worker[i], false);
+    for (unsigned i = 0; i < s->workers; i++) {
+        if (s->handed_over)
+            worker_hand_over(&s->worker[i]);
+        else
+            worker_stop(&s->worker[i], false);
+    }
+}
+
+static void restart_failed(struct server *s, const char *why)
+{
+    struct record r;
+    record_begin(&r, TNX_ERROR, realtime());
+    record_open(&r, KEY_ERR);
+    record_cstr(&r, KEY_CODE, record_error_code(ERR_RESTART));
+    record_cstr(&r, KEY_MESSAGE, why);
+    record_close(&r);
+    struct span msg[] = { span_str(record_error_text(ERR_RESTART)), SPAN_LIT(": "), span_str(why) };
+    record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
+    logger_write(s->logger, &r);
+    fprintf(stderr, "smtptap: %s: %s\n", record_error_text(ERR_RESTART), why);
+}
+
+static void begin_restart(struct server *s)
+{
+    const char *why;
+    if (s->stopping || s->restart.pid != 0)
+        return;
+    if (!restart_begin(&s->restart, s->listener, s->settings->listeners, &why))
+        restart_failed(s, why);
+}
+
+/* The new process is the one that is served and supervised from now on. */
+static void look_at_restart(struct server *s)
+{
+    const char *why;
+    char text[64];
+    switch (restart_look(&s->restart, &why)) {
+    case RESTART_NONE:
+    case RESTART_PENDING:
+        break;
+    case RESTART_FAILED:
+        restart_failed(s, why);
+        break;
+    case RESTART_READY:
+        snprintf(text, sizeof(text), "MAINPID=%ld", (long)s->restart.pid);
+        s->restart.pid = 0;
+        notify_systemd(text);
+        for (size_t i = 0; i < s->settings->listeners; i++)
+            s->listener[i]->foreign = true;
+        s->handed_over = true;
+        begin_stop(s);
+        break;
+    }
 }
 
 static void on_signal(struct server *s, int signo, server_reload_fn *reload, void *arg)
@@ -267,8 +325,7 @@ static void on_signal(struct server *s, int signo, server_reload_fn *reload, voi
     } else if (signo == SIGUSR1) {
         log_reopen(s->log);
     } else if (signo == SIGUSR2) {
-        fprintf(stderr,
-                "smtptap: SIGUSR2: a restart with the same sockets is not built into this version; nothing is done\n");
+        begin_restart(s);
     } else {
         begin_stop(s);
     }
@@ -285,13 +342,17 @@ static bool workers_done(const struct server *s)
 
 static void serve(struct server *s, int signals, server_reload_fn *reload, void *arg)
 {
-    struct pollfd p[] = { { .fd = signals, .events = POLLIN }, { .fd = s->wake_fd, .events = POLLIN } };
+    struct pollfd p[] = { { .fd = signals, .events = POLLIN },
+                          { .fd = s->wake_fd, .events = POLLIN },
+                          { .fd = -1, .events = POLLIN } };
     while (!s->stopping || !workers_done(s)) {
-        if (poll(p, ARRAY_LEN(p), s->stopping ? 10 : -1) < 0 && errno != EINTR)
+        p[2].fd = s->restart.pid != 0 ? s->restart.ready_fd : -1;
+        if (poll(p, ARRAY_LEN(p), s->stopping ? 10 : s->restart.pid != 0 ? 1000 : -1) < 0 && errno != EINTR)
             return;
         struct signalfd_siginfo info;
         while (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
             on_signal(s, (int)info.ssi_signo, reload, arg);
+        look_at_restart(s);
         uint64_t count;
         if (read(s->wake_fd, &count, sizeof(count)) > 0 && log_all_gone(s->log) && !s->stopping)
             begin_stop(s);

@@ -2,6 +2,7 @@
 #ifndef PROXY_SERVER_H
 #define PROXY_SERVER_H
 
+#include "proxy/restart.h"
 #include "proxy/worker.h"
 
 struct server {
@@ -17,7 +18,9 @@ struct server {
     int wake_fd; /* an eventfd: the log's state changed */
     const struct worker_ops *ops;
     void *ops_arg;
-    bool stopping;
+    bool stopping, handed_over;
+    struct passed passed;
+    struct restart restart;
 };
 
 /* Ignores SIGPIPE, blocks the signals that server_wait() handles (threads inherit that), raises the limit of

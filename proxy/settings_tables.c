@@ -145,10 +145,9 @@ static const struct conf_word VERIFY_CLIENT_WORDS[] = { { "none", VERIFY_CLIENT_
                                                         { "optional", VERIFY_CLIENT_OPTIONAL, false },
                                                         { "required", VERIFY_CLIENT_REQUIRED, false },
                                                         { NULL, 0, false } };
-static const struct conf_word SYNC_WORDS[] = { { "none", SYNC_NONE, false },
-                                               { "write", SYNC_WRITE, false },
-                                               { "fsync", SYNC_FSYNC, false },
-                                               { NULL, 0, false } };
+static const struct conf_word SYNC_WORDS[] = {
+    { "none", SYNC_NONE, false }, { "write", SYNC_WRITE, false }, { "fsync", SYNC_FSYNC, false }, { NULL, 0, false }
+};
 static const struct conf_word TRANSCRIPT_WORDS[] = { { "always", 0, true }, { "failed", 0, true }, { NULL, 0, false } };
 static const struct conf_word INTEGRITY_WORDS[] = { { "off", 0, true }, { "chain", 0, true }, { NULL, 0, false } };
 

@@ -84,8 +84,6 @@ static bool add_address(void *member, struct span text, const char **why)
     struct endpoint at;
     if (!endpoint_parse(&at, text, why))
         return false;
-    if (at.kind == ENDPOINT_SYSTEMD)
-        return fail(why, "systemd sockets are not built into this version");
     l->address = at;
     set_string(&l->address_text, text);
     return true;

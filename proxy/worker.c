@@ -56,7 +56,7 @@ static void begin_drain(struct worker *w)
     if (w->draining)
         return;
     for (unsigned i = 0; i < w->watches; i++)
-        listener_watch_end(&w->watch[i]);
+        listener_watch_end(&w->watch[i], atomic_load(&w->handed_over));
     w->draining = true;
     probe_stop_all(w);
     each_session(w, w->ops->shutdown);
@@ -146,12 +146,16 @@ static bool start_thread(struct worker *w)
 
 static void watch_listeners(struct worker *w, struct listener *const *listeners)
 {
-    w->watches = (unsigned)w->settings->listeners;
-    w->watch = calloc(w->watches, sizeof(*w->watch));
+    unsigned most = 0;
+    for (unsigned i = 0; i < w->settings->listeners; i++)
+        most += listeners[i]->fds / w->all_count + 1;
+    w->watch = calloc(most, sizeof(*w->watch));
     if (w->watch == NULL)
         abort();
-    for (unsigned i = 0; i < w->watches; i++)
-        listener_watch_start(&w->watch[i], w, listeners[i], i);
+    for (unsigned i = 0; i < w->settings->listeners; i++) {
+        for (unsigned slot = w->id; slot < listeners[i]->fds; slot += w->all_count)
+            listener_watch_start(&w->watch[w->watches++], w, listeners[i], i, slot);
+    }
 }
 
 static void free_parts(struct worker *w)
@@ -220,6 +224,12 @@ void worker_stop(struct worker *w, bool now)
     if (now)
         atomic_store(&w->stop_now, true);
     ev_async_send(w->loop.ev, &w->wake);
+}
+
+void worker_hand_over(struct worker *w)
+{
+    atomic_store(&w->handed_over, true);
+    worker_stop(w, false);
 }
 
 void worker_join(struct worker *w)

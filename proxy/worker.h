@@ -61,7 +61,8 @@ struct worker {
     usec_t accept_told;   /* when a failed accept() was last told of; 0: never */
     bool draining;
     atomic_bool stop, stop_now;
-    ev_async wake; /* reload, stop, room in the log */
+    atomic_bool handed_over; /* another process goes on with the listening sockets */
+    ev_async wake;           /* reload, stop, room in the log */
     atomic_bool log_woke, done;
     struct timer drain_limit;
 };
@@ -87,6 +88,8 @@ bool worker_start(struct worker *w, const struct worker_parts *parts, const char
 void worker_reload(struct worker *w, struct settings *settings);
 /* From any thread: drain within the settings' timeouts.shutdown; now: at once. worker_join() waits for the end. */
 void worker_stop(struct worker *w, bool now);
+/* The same where another process serves from now on: nobody new is taken, and who has just come is not sent away. */
+void worker_hand_over(struct worker *w);
 void worker_join(struct worker *w);
 /* Its thread has come to its end. From any thread. */
 bool worker_done(const struct worker *w);

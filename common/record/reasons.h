@@ -35,6 +35,7 @@
     ERR(LOG_WRITE, "log_write", "A log output can't be written")                                                       \
     ERR(LOG_TORN, "log_torn", "A log file ended in a part of a record")                                                \
     ERR(LOG_BROKEN, "log_broken", "The connection of a log output broke")                                              \
+    ERR(RESTART, "restart", "A new process could not take over; this one goes on")                                     \
     ERR(SYNC_FAILED, "sync_failed",                                                                                    \
         "The message's record could not be made safe in time; its reply has left without")                            \
     ERR(TLS_HANDSHAKE, "tls_handshake", "The TLS handshake failed")                                                      \

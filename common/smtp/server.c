@@ -218,7 +218,7 @@ void smtp_server_shutdown(struct smtp_server *s)
 {
     s->shutdown = true;
     bool between = s->state == SMTP_SERVER_COMMANDS || s->state == SMTP_SERVER_AUTH;
-    if (between && smtp_server_slots_open(s) == 0 && s->txn == SMTP_TXN_NONE)
+    if (between && smtp_server_leaves(s) && smtp_server_slots_open(s) == 0 && s->txn == SMTP_TXN_NONE)
         smtp_server_close(s, smtp_reply_own(SMTP_OWN_SHUTDOWN), SMTP_CLOSE_SHUTDOWN);
 }
 
@@ -324,7 +324,7 @@ static size_t no_line_yet(struct smtp_server *s, struct span in, usec_t now, enu
 static size_t step_command(struct smtp_server *s, struct span in, usec_t now, enum smtp_server_want *want)
 {
     *want = SMTP_WANT_STEP;
-    if (s->shutdown && smtp_server_slots_open(s) == 0 && s->txn == SMTP_TXN_NONE) {
+    if (smtp_server_leaves(s) && smtp_server_slots_open(s) == 0 && s->txn == SMTP_TXN_NONE) {
         smtp_server_close(s, smtp_reply_own(SMTP_OWN_SHUTDOWN), SMTP_CLOSE_SHUTDOWN);
         return 0;
     }

@@ -184,6 +184,7 @@ struct smtp_server {
     bool masked;      /* DATA or BDAT was refused: lines may be the message's text */
     bool line_masked; /* the line under way is such a one */
     bool shutdown;    /* 421 as soon as nothing is under way */
+    bool spared;      /* but not before its first transaction; set by the owner */
     bool tempfail;    /* set by the owner: MAIL, RCPT, DATA, BDAT get 451 4.3.0, for the log has no room */
     bool smtputf8;    /* given with MAIL */
     bool binary;      /* BODY=BINARYMIME, likewise */

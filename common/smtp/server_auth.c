@@ -160,7 +160,7 @@ static size_t begin_long(struct smtp_server *s, struct span in, usec_t now)
 size_t smtp_server_auth_step(struct smtp_server *s, struct span in, usec_t now, enum smtp_server_want *want)
 {
     *want = SMTP_WANT_STEP;
-    if (s->shutdown) {
+    if (smtp_server_leaves(s)) {
         smtp_server_close(s, smtp_reply_own(SMTP_OWN_SHUTDOWN), SMTP_CLOSE_SHUTDOWN);
         return 0;
     }

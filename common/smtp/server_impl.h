@@ -19,6 +19,11 @@ static inline struct smtp_slot_entry *smtp_server_slot(struct smtp_server *s, sm
 {
     return &s->slots[slot & (s->slot_cap - 1)];
 }
+/* It is told to go as soon as nothing is under way. */
+static inline bool smtp_server_leaves(const struct smtp_server *s)
+{
+    return s->shutdown && !(s->spared && s->mails == 0);
+}
 /* The own reply as this session says it. */
 const struct smtp_reply *smtp_server_words(const struct smtp_server *s, enum smtp_own id);
 /* Whether the verb has to wait for a login (A13); the count of those that came without one is over its limit. */

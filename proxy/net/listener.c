@@ -105,40 +105,102 @@ static int open_socket(const union address *a, socklen_t len)
 /* The first socket finds the port where 0 was asked for; the others join it. */
 static bool open_sockets(struct listener *l, union address *a, socklen_t len, unsigned workers)
 {
-    for (unsigned i = 0; i < workers; i++) {
-        l->fd[i] = l->shared && i > 0 ? l->fd[0] : open_socket(a, len);
-        if (l->fd[i] < 0)
+    unsigned wanted = l->shared ? 1 : workers;
+    for (; l->sockets < wanted; l->sockets++) {
+        l->fd[l->sockets] = open_socket(a, len);
+        if (l->fd[l->sockets] < 0)
             return false;
-        l->fds = i + 1;
         socklen_t size = sizeof(a->ss);
-        if (i == 0 && !l->shared)
+        if (l->sockets == 0 && !l->shared)
             getsockname(l->fd[0], &a->sa, &size);
     }
     return true;
 }
 
-struct listener *listener_open(const struct listener_settings *ls, unsigned workers, char *why, size_t size)
+/* Every worker has something to watch. */
+static void fill_slots(struct listener *l, unsigned workers)
 {
-    union address a;
-    socklen_t len = fill_address(&a, &ls->address);
-    struct listener *l = calloc(1, sizeof(*l));
-    if (l == NULL || (l->fd = calloc(workers, sizeof(int))) == NULL || (l->address = strdup(ls->address_text)) == NULL)
-        abort();
+    l->fds = (unsigned)max_size(workers, l->sockets);
+    for (unsigned i = l->sockets; i < l->fds; i++)
+        l->fd[i] = l->fd[i % l->sockets];
+}
+
+/* False: no socket of this name was passed. */
+static bool take_passed(struct listener *l, const struct listener_settings *ls, struct passed *passed, union address *a)
+{
+    socklen_t len = sizeof(a->ss);
+    int on = 1;
+    l->sockets = passed_take(passed, ls->address_text, l->fd, passed_count(passed, ls->address_text));
+    if (l->sockets == 0 || getsockname(l->fd[0], &a->sa, &len) != 0)
+        return false;
+    l->foreign = ls->address.kind == ENDPOINT_SYSTEMD;
+    l->shared = l->foreign || a->sa.sa_family == AF_UNIX;
+    for (unsigned i = 0; i < l->sockets && a->sa.sa_family != AF_UNIX; i++)
+        setsockopt(l->fd[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    return true;
+}
+
+static bool open_own(struct listener *l, const struct listener_settings *ls, union address *a, unsigned workers)
+{
+    socklen_t len = fill_address(a, &ls->address);
     l->shared = ls->address.kind == ENDPOINT_UNIX;
+    if (ls->address.kind == ENDPOINT_SYSTEMD) {
+        errno = ENOTSOCK;
+        return false;
+    }
     if (l->shared)
-        remove_stale(&a, len);
+        remove_stale(a, len);
     bool fixed_port = !l->shared && ls->address.addr.port != 0;
-    if ((fixed_port && !address_is_free(&a, len)) || !open_sockets(l, &a, len, workers)) {
-        snprintf(why, size, "%s: %s", ls->address_text, strerror(errno));
+    if ((fixed_port && !address_is_free(a, len)) || !open_sockets(l, a, len, workers))
+        return false;
+    if (l->shared)
+        chmod(ls->address.host, 0666);
+    return true;
+}
+
+static socklen_t address_len(const union address *a)
+{
+    return a->sa.sa_family == AF_INET6 ? sizeof(a->in6) : sizeof(a->in);
+}
+
+struct listener *listener_open(const struct listener_settings *ls, unsigned workers, struct passed *passed, char *why,
+                               size_t size)
+{
+    union address a = { 0 };
+    struct listener *l = calloc(1, sizeof(*l));
+    size_t most = max_size(workers, passed_count(passed, ls->address_text));
+    if (l == NULL || (l->fd = calloc(most, sizeof(int))) == NULL || (l->address = strdup(ls->address_text)) == NULL)
+        abort();
+    bool ok = take_passed(l, ls, passed, &a);
+    if (!ok)
+        ok = open_own(l, ls, &a, workers);
+    else if (!l->shared)
+        ok = open_sockets(l, &a, address_len(&a), workers);
+    if (!ok) {
+        const char *reason =
+            ls->address.kind == ENDPOINT_SYSTEMD ? "no socket of this name was passed" : strerror(errno);
+        snprintf(why, size, "%s: %s", ls->address_text, reason);
         listener_close(&l);
         return NULL;
     }
-    if (l->shared) {
-        l->path = strdup(ls->address.host);
-        chmod(ls->address.host, 0666);
-    }
+    fill_slots(l, workers);
+    if (a.sa.sa_family == AF_UNIX)
+        l->path = strndup(a.un.sun_path, sizeof(a.un.sun_path));
     l->bound = netaddr_from_sockaddr(&a.sa);
     return l;
+}
+
+static void close_sockets(struct listener *l)
+{
+    bool open = false;
+    for (unsigned i = 0; i < l->sockets; i++) {
+        open |= l->fd[i] >= 0;
+        if (l->fd[i] >= 0)
+            close(l->fd[i]);
+        l->fd[i] = -1;
+    }
+    if (l->path != NULL && open && !l->foreign)
+        unlink(l->path);
 }
 
 void listener_close(struct listener **lp)
@@ -147,14 +209,7 @@ void listener_close(struct listener **lp)
     *lp = NULL;
     if (l == NULL)
         return;
-    bool open = false;
-    for (unsigned i = 0; i < l->fds && !(l->shared && i > 0); i++) {
-        open |= l->fd[i] >= 0;
-        if (l->fd[i] >= 0)
-            close(l->fd[i]);
-    }
-    if (l->path != NULL && open)
-        unlink(l->path);
+    close_sockets(l);
     free(l->path);
     free(l->address);
     free(l->fd);
@@ -168,7 +223,7 @@ static void take(struct listener_watch *lw, int fd, const union address *peer)
     a.set = &w->settings->listener[lw->index];
     a.peer = netaddr_from_sockaddr(&peer->sa);
     a.local = lw->listener->bound;
-    if (!lw->listener->shared && lw->any_address) {
+    if (lw->any_address) {
         union address local = { 0 };
         socklen_t len = sizeof(local);
         if (getsockname(fd, &local.sa, &len) == 0)
@@ -224,15 +279,16 @@ static void on_connections(struct ev_loop *ev, ev_io *io, int events)
     }
 }
 
-void listener_watch_start(struct listener_watch *lw, struct worker *w, struct listener *l, unsigned index)
+void listener_watch_start(struct listener_watch *lw, struct worker *w, struct listener *l, unsigned index,
+                          unsigned slot)
 {
     static const uint8_t any[16];
-    *lw = (struct listener_watch){ .w = w, .listener = l, .index = index };
+    *lw = (struct listener_watch){ .w = w, .listener = l, .index = index, .slot = slot };
     size_t n = l->bound.family == NETADDR_IPV6 ? 16 : 4;
-    lw->any_address = memcmp(l->bound.ip, any, n) == 0;
+    lw->any_address = l->path == NULL && (l->sockets > 1 || memcmp(l->bound.ip, any, n) == 0);
     atomic_fetch_add(&l->users, 1);
     timer_init(&lw->retry, on_retry);
-    ev_io_init(&lw->io, on_connections, l->fd[w->id], EV_READ);
+    ev_io_init(&lw->io, on_connections, l->fd[slot], EV_READ);
     lw->io.data = lw;
     ev_io_start(w->loop.ev, &lw->io);
 }
@@ -243,25 +299,23 @@ void listener_watch_stop(struct listener_watch *lw)
     ev_io_stop(lw->w->loop.ev, &lw->io);
 }
 
-static void close_socket(struct listener *l, unsigned worker)
+static void close_socket(struct listener *l, unsigned slot)
 {
     bool last = atomic_fetch_sub(&l->users, 1) == 1;
-    if (l->shared && !last)
-        return;
-    close(l->fd[worker]);
-    l->fd[worker] = -1;
-    if (l->shared) {
-        unlink(l->path);
-        l->fd[0] = -1;
+    if (l->shared && last) {
+        close_sockets(l);
+    } else if (!l->shared) {
+        close(l->fd[slot]);
+        l->fd[slot] = -1;
     }
 }
 
-void listener_watch_end(struct listener_watch *lw)
+void listener_watch_end(struct listener_watch *lw, bool handed_over)
 {
-    for (unsigned i = 0; i < BACKLOG && accept_one(lw);)
+    for (unsigned i = 0; !handed_over && i < BACKLOG && accept_one(lw);)
         i++;
     listener_watch_stop(lw);
-    close_socket(lw->listener, lw->w->id);
+    close_socket(lw->listener, lw->slot);
 }
 
 void listener_watch_pause(struct listener_watch *lw, bool on)

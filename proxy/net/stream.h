@@ -46,7 +46,7 @@ struct stream {
     bool slow; /* bytes had to wait, or were many, and the owner was not told yet that they left */
     bool connecting;
     bool secret; /* what waits in `out` is wiped when it has left; the owner sets it */
-    int error; /* of a write that failed; told at the next flush */
+    int error;   /* of a write that failed; told at the next flush */
 };
 
 /* Takes the socket, which must not block. connecting: its connect() is under way. */

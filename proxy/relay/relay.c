@@ -493,7 +493,10 @@ static void session_accept(struct worker *w, const struct accepted *a)
 static void session_shutdown(struct list *node)
 {
     struct session *s = LIST_ENTRY(node, struct session, node);
-    if (s->client.phase == CLIENT_OPEN) {
+    s->client.smtp.spared = atomic_load(&s->w->handed_over);
+    if (s->client.smtp.spared && s->client.phase < CLIENT_OPEN) {
+        s->client.smtp.shutdown = true;
+    } else if (s->client.phase == CLIENT_OPEN) {
         smtp_server_shutdown(&s->client.smtp);
         client_run(&s->client);
     } else {

@@ -17,7 +17,7 @@ from harness.records import Log
 from harness.tap import read_log
 from harness.util import wait_until
 
-MANY = pytest.mark.parametrize("rounds", [12, pytest.param(200, marks=pytest.mark.long)])
+MANY = pytest.mark.parametrize("rounds", [12, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(1200)])])
 SESSIONS = 6
 
 
