@@ -68,9 +68,6 @@ static void test_outputs_not_built(void **state)
     (void)state;
     expect_faults("{\"log\": {\"redact\": {\"username\": \"hash\", \"subject\": \"keep\"}}}",
                   "t.json:1: log.redact.key_file: this key is needed: a rule says \"hash\"");
-    expect_faults("{\"listeners\": [{\"address\": \"systemd:smtp\"}]}",
-                  "t.json:1: listeners[0].address: \"systemd:smtp\" is not an address: "
-                  "systemd sockets are not built into this version");
 }
 
 static void test_faults(void **state)
@@ -172,6 +169,10 @@ static void test_faults(void **state)
         { "{\"listeners\": [{\"address\": \"unix:a\"}]}",
           "t.json:1: listeners[0].address: \"unix:a\" is not an address: "
           "the path of a unix socket must be absolute" },
+        { "{\"listeners\": [{\"address\": \"systemd:a\"}, {\"address\": \"systemd:a\"}]}",
+          "t.json:1: listeners[1].address: \"systemd:a\" is the address of listeners[0] already" },
+        { "{\"log\": {\"sync\": \"write\"}}",
+          "t.json:1: log.sync: needs an output of type file with level info or debug" },
         { "{\"upstream\": {\"servers\": []}}", "t.json:1: upstream.servers: must not be empty" },
         { "{\"upstream\": {\"servers\": [\"systemd:x\"]}}",
           "t.json:1: upstream.servers[0]: \"systemd:x\" is not an address: only a listener can be a systemd socket" },
