@@ -21,7 +21,10 @@ endif
 OUT := build/$(BUILD)
 VERSION := 0.1.0
 PACKAGES := json-c openssl libcares
-# On where it is installed; KAFKA= builds without.
+# On where it is installed; KAFKA= builds without. clang's ThreadSanitizer does not know the C11 threads of librdkafka.
+ifeq ($(BUILD),tsan)
+KAFKA :=
+endif
 KAFKA ?= $(shell pkg-config --exists rdkafka 2>/dev/null && echo 1)
 WARN := -Wall -Wextra -Wconversion -Wswitch-enum -Wenum-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wvla -Wformat=2 -Wundef -Werror

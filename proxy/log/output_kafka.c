@@ -219,7 +219,7 @@ static int renew(struct output_kafka *k)
     if (k->producer != NULL) {
         for (size_t i = 0; i < k->messages; i++) {
             bool open = k->message[i].state == MESSAGE_WAITS || k->message[i].state == MESSAGE_AGAIN;
-            again += k->message[i].state == MESSAGE_WAITS;
+            again += open;
             k->message[i].state = open ? MESSAGE_AGAIN : k->message[i].state;
         }
         output_note(&k->output, ERR_LOG_BROKEN, again, "%s; %llu records are sent again and may be doubled", k->why,

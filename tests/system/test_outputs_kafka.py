@@ -10,7 +10,14 @@ from test_log import check, deliver
 from test_outputs import STDOUT, same_records, start
 
 pytestmark = pytest.mark.skipif(not available(), reason="librdkafka is not installed")
-PRODUCE, UNKNOWN_TOPIC, NOT_LEADER, TOO_LARGE, NOT_AUTHORIZED = 0, 3, 6, 10, 29
+PRODUCE, UNKNOWN_TOPIC, NOT_LEADER, TOO_LARGE, NOT_AUTHORIZED, OLD_EPOCH = 0, 3, 6, 10, 29, 47
+
+
+@pytest.fixture(autouse=True)
+def built(world):
+    r = check(world, '{"log": {"outputs": [{"type": "kafka", "brokers": "127.0.0.1:1", "topic": "t"}]}}')
+    if "is not built into this version" in r.stderr:
+        pytest.skip(r.stderr.strip())
 
 
 @pytest.fixture
@@ -76,6 +83,17 @@ def test_errors_that_pass(world, kafka, errors):
     kafka.tell("errors", PRODUCE, *errors)
     tap = begin(world, output(kafka))
     deliver(tap).quit()
+    finish(tap, kafka)
+
+
+def test_a_producer_that_has_lost_its_place(world, kafka):
+    """librdkafka calls it fatal: another producer goes on, and what may be doubled is told."""
+    tap = begin(world, output(kafka, options={"enable.gapless.guarantee": True}))
+    deliver(tap).quit()
+    kafka.tell("errors", PRODUCE, OLD_EPOCH)
+    deliver(tap).quit()
+    error = tap.wait(lambda r: r["tnx"] == "error" and r["err"]["code"] == "log_broken", timeout=20)
+    assert error["records"] > 0 and "may be doubled" in error["err"]["message"]
     finish(tap, kafka)
 
 
