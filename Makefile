@@ -46,7 +46,8 @@ endif
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 CPPFLAGS += -I. -D_GNU_SOURCE -DSMTPTAP_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
 CFLAGS += -std=gnu11 $(WARN) $(FLAGS_$(BUILD)) -pthread
-LDFLAGS += -pie -Wl,-z,relro,-z,now $(LINK_$(BUILD)) -pthread
+# No name of ours may stand before one of a library that we load: librdkafka has a SASL of its own.
+LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--exclude-libs,libproxy.a:libcommon.a $(LINK_$(BUILD)) -pthread
 LDLIBS += $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lev -lcrypt -lm
 
 COMMON_SRC := $(wildcard common/*.c common/*/*.c)

@@ -20,6 +20,9 @@ say "warnings: gcc and clang"
 make --no-print-directory -s -j"$(nproc)" BUILD=release tests-build || fail "gcc"
 make --no-print-directory -s -j"$(nproc)" BUILD=clang tests-build || fail "clang"
 
+found=$(nm -D --defined-only build/release/smtptap | grep -E ' [TDBR] ' | grep -v '@')
+[ -z "$found" ] || fail "names of ours that libraries would take for theirs:"$'\n'"$found"
+
 say "dependencies"
 # forbid FILES PATTERN WHY: these may include no header, of ours or of a library, that matches PATTERN.
 # netaddr knows what a sockaddr looks like; it opens none.
