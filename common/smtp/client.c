@@ -105,9 +105,23 @@ struct span smtp_step_shown(const struct smtp_step *step, char out[SMTP_STEP_SHO
     return span_of(out, blank != NULL ? n + 2 : n);
 }
 
+/* It was answered. */
+static void retire(struct smtp_client *c, struct smtp_step *step)
+{
+    bool secret = smtp_step_is_secret(step);
+    if (c->told != NULL)
+        smtp_step_free(c->told);
+    c->told = secret ? step : NULL;
+    if (!secret)
+        smtp_step_free(step);
+}
+
 void smtp_client_free(struct smtp_client *c)
 {
     smtp_steps_free(&c->steps);
+    if (c->told != NULL)
+        smtp_step_free(c->told);
+    c->told = NULL;
     smtp_reply_parser_free(&c->parser);
 }
 
@@ -393,13 +407,22 @@ static bool advance(struct smtp_client *c, enum smtp_step_kind kind, const struc
     return true;
 }
 
+/* The reply as the log may have it, where it follows this step, which may be NULL. */
+static struct smtp_reply for_log(const struct smtp_step *step, const struct smtp_reply *reply,
+                                 char text[SMTP_HIDDEN_LEN])
+{
+    return step != NULL && smtp_step_must_hide(step, reply) ? smtp_reply_hidden(reply, text) : *reply;
+}
+
 static void unasked(struct smtp_client *c, const struct smtp_reply *reply)
 {
-    c->ops->said(c->owner, NULL, reply);
+    char text[SMTP_HIDDEN_LEN];
+    struct smtp_reply shown = for_log(c->told, reply, text);
+    c->ops->said(c->owner, NULL, &shown);
     if (c->state == SMTP_CLIENT_BODY || c->state == SMTP_CLIENT_CHUNK)
         c->ops->early(c->owner, reply);
     else
-        die(c, SMTP_CLIENT_UNSOLICITED, reply);
+        die(c, SMTP_CLIENT_UNSOLICITED, &shown);
 }
 
 static void take_reply(struct smtp_client *c, const struct smtp_reply *reply)
@@ -411,7 +434,9 @@ static void take_reply(struct smtp_client *c, const struct smtp_reply *reply)
     }
     c->ops->said(c->owner, step, reply);
     if (c->too_soon || !class_fits(step->kind, reply)) {
-        die(c, c->too_soon ? SMTP_CLIENT_UNSOLICITED : SMTP_CLIENT_BAD_REPLY, reply);
+        char text[SMTP_HIDDEN_LEN];
+        struct smtp_reply shown = for_log(step, reply, text);
+        die(c, c->too_soon ? SMTP_CLIENT_UNSOLICITED : SMTP_CLIENT_BAD_REPLY, &shown);
         return;
     }
     if (step->replies > 1) {
@@ -424,7 +449,7 @@ static void take_reply(struct smtp_client *c, const struct smtp_reply *reply)
     c->open--;
     if (advance(c, step->kind, reply))
         c->ops->reply(c->owner, step, reply);
-    smtp_step_free(step);
+    retire(c, step);
 }
 
 /* All input was read. */

@@ -85,14 +85,15 @@ enum smtp_client_fault {
 struct smtp_client_ops {
     /* For the log: a line leaves. */
     void (*command)(void *owner, const struct smtp_step *step);
-    /* For the log: a reply was read; what it means comes next. step: NULL where nobody asked. */
+    /* For the log: a reply was read; what it means comes next. step: NULL where nobody asked; then a secret in it is
+     * hidden. */
     void (*said)(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
     /* The reply of a step; 2xx to EHLO or HELO means ready; to AUTH and its responses it is 235, 334, 4xx or 5xx. The
      * step is freed afterwards, but where step->replies says that there are more to come. */
     void (*reply)(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
     /* A reply in the body or a chunk, before its end (D5). */
     void (*early)(void *owner, const struct smtp_reply *reply);
-    /* It is dead now. reply: what it said, or NULL. */
+    /* It is dead now. reply: what it said, or NULL; for the log, so a secret in it is hidden. */
     void (*fault)(void *owner, enum smtp_client_fault fault, const struct smtp_reply *reply);
 };
 
@@ -102,14 +103,15 @@ struct smtp_client {
     const char *hostname; /* for EHLO; borrowed */
     enum smtp_client_state state;
     enum smtp_client_tls tls;
-    bool lmtp;         /* LHLO is said, and nothing else tried */
-    bool secured;      /* the connection speaks TLS */
-    bool pipelining;   /* the server offers it */
-    bool unread;       /* there is input behind the reply that is being taken */
-    bool too_soon;     /* a reply began before the end of data was sent: it can't be the answer to it */
-    struct list steps; /* in order; the sent ones first */
-    unsigned open;     /* sent and not answered */
-    uint64_t due;      /* CHUNK: octets */
+    bool lmtp;              /* LHLO is said, and nothing else tried */
+    bool secured;           /* the connection speaks TLS */
+    bool pipelining;        /* the server offers it */
+    bool unread;            /* there is input behind the reply that is being taken */
+    bool too_soon;          /* a reply began before the end of data was sent: it can't be the answer to it */
+    struct list steps;      /* in order; the sent ones first */
+    unsigned open;          /* sent and not answered */
+    uint64_t due;           /* CHUNK: octets */
+    struct smtp_step *told; /* answered, and may hold a secret that the server repeats; until another is answered */
     struct smtp_reply_parser parser;
 };
 

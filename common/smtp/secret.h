@@ -4,8 +4,8 @@
 
 #include "common/smtp/reply.h"
 
-/* Whether the reply's text has the response of an exchange in it, as it was sent (base64) or a part of it decoded.
- * response: empty or "=" is in nothing. */
+/* Whether the reply's text has the response of an exchange in it, as it was sent (base64; also a piece of it) or a part
+ * of it decoded. response: empty or "=" is in nothing. */
 bool smtp_reply_echoes(const struct smtp_reply *reply, struct span response);
 
 /* The reply with a star for its text; wire stands in `out`. */

@@ -98,7 +98,7 @@ struct smtp_server_ops {
     /* The answer to the last 334: base64, may be empty. */
     void (*auth_response)(void *owner, smtp_slot slot, struct span text);
     /* The exchange ends: by the client's "*", whose slot is to be filled with a refusal; or (slot NULL) it broke a rule
-     * and was answered. Not called where the session ends. */
+     * and is answered by auth_broken. Not called where the session ends. */
     void (*auth_cancel)(void *owner, const smtp_slot *slot);
     /* XCLIENT of a permitted peer, outside a transaction: what it tells of the client is taken, and the slot filled
      * with 220 (HELO is needed again then). XFORWARD likewise, with 250. Only where may_xclient, may_xforward are ever
@@ -175,7 +175,8 @@ struct smtp_server {
         uint32_t rcptmax, mailmax;
         char *auth; /* mechanisms as in smtp_caps.auth; owned; NULL: none */
     } offer;
-    bool may_xclient, may_xforward; /* set by the owner */
+    bool may_xclient, may_xforward;       /* set by the owner */
+    const struct smtp_reply *auth_broken; /* to the line that broke the exchange */
     bool authenticated;
     bool bound;       /* NOOP and RSET go to the backend */
     bool secret;      /* what the last step took may hold a secret: the owner wipes it */

@@ -131,18 +131,24 @@ static unsigned log_response(struct smtp_server *s)
     return s->last_tag;
 }
 
+static void break_off(struct smtp_server *s, enum smtp_own id)
+{
+    s->auth_broken = smtp_reply_own(id);
+    s->ops->auth_cancel(s->owner, NULL);
+}
+
 static void run_response(struct smtp_server *s, struct span line, bool crlf, usec_t now)
 {
     smtp_slot slot = smtp_server_slot_open(s, SMTP_VERB_AUTH, log_response(s), now);
     s->state = SMTP_SERVER_COMMANDS;
     if (!crlf && s->config.bare_newline == SMTP_BARE_REJECT) {
-        s->ops->auth_cancel(s->owner, NULL);
+        break_off(s, SMTP_OWN_BARE_NEWLINE);
         smtp_server_close(s, smtp_reply_own(SMTP_OWN_BARE_NEWLINE), SMTP_CLOSE_PROTOCOL);
     } else if (span_eq(line, SPAN_LIT("*"))) {
         smtp_server_slot(s, slot)->auth = SMTP_EXCHANGE_CANCELLED;
         s->ops->auth_cancel(s->owner, &slot);
     } else if (!codec_base64_valid(line)) {
-        s->ops->auth_cancel(s->owner, NULL);
+        break_off(s, SMTP_OWN_AUTH_BASE64);
         smtp_server_own(s, slot, SMTP_OWN_AUTH_BASE64);
     } else {
         smtp_server_slot(s, slot)->auth = SMTP_EXCHANGE;
@@ -153,7 +159,7 @@ static void run_response(struct smtp_server *s, struct span line, bool crlf, use
 /* A10. */
 static size_t begin_long(struct smtp_server *s, struct span in, usec_t now)
 {
-    s->ops->auth_cancel(s->owner, NULL);
+    break_off(s, s->long_lines == 0 ? SMTP_OWN_AUTH_TOO_LONG : SMTP_OWN_LINE_TOO_LONG_CLOSE);
     return smtp_server_begin_skip(s, in, log_response(s), now, SMTP_OWN_AUTH_TOO_LONG);
 }
 

@@ -279,7 +279,8 @@ static void run_quit(struct smtp_server *s, const struct smtp_command *cmd, smtp
 
 static void run_noop(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
 {
-    if (s->bound && !smtp_text_has_control(cmd->arg))
+    bool text = s->line_masked && cmd->arg.n > 0; /* the message's, it may be */
+    if (s->bound && !text && !smtp_text_has_control(cmd->arg))
         s->ops->pass(s->owner, slot, cmd);
     else
         smtp_server_own(s, slot, SMTP_OWN_OK);

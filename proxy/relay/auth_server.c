@@ -96,6 +96,7 @@ static struct auth_call *find_call(struct auth_server *s, uint32_t id)
 static void write_line(struct auth_server *s, struct buf *line)
 {
     struct span piece = buf_span(line);
+    s->stream.secret = true;
     stream_write_pieces(&s->stream, &piece, 1);
     sasl_buf_free(line);
 }

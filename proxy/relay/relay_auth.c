@@ -26,6 +26,11 @@ struct login {
 /* Of a "*" whose reply nobody waits for. */
 static const struct smtp_tag unheard = { .rcpt = UINT_MAX };
 
+bool relay_is_unheard(const struct smtp_step *step)
+{
+    return step->kind == SMTP_STEP_RESPONSE && step->tag.rcpt == unheard.rcpt;
+}
+
 static void login_free(struct session *s)
 {
     if (s->login != NULL)
@@ -250,8 +255,8 @@ void relay_auth_cancel(void *owner, const smtp_slot *slot)
 {
     struct session *s = owner;
     bool alone = s->login->lost || s->login->exchange != NULL; /* nobody else is to be told */
-    if (slot == NULL) {                                        /* it was answered by 5xx */
-        note_result(s, 501);
+    if (slot == NULL) {                                        /* it broke a rule */
+        note_result(s, s->client.smtp.auth_broken->code);
         login_free(s);
         if (!alone)
             say(s, SMTP_STEP_RESPONSE, unheard, SPAN_LIT("*"));
@@ -276,16 +281,16 @@ static void log_in(struct session *s, const struct smtp_reply *reply, bool hide)
 static void leave_confused(struct session *s)
 {
     trace_error(&s->trace, SIDE_UPSTREAM, 0, ERR_UPSTREAM_REPLY, "auth", s->set->upstream.server[s->server].text, NULL);
-    upstream_drop(&s->up, CLOSE_PROTOCOL);
+    relay_replace_upstream(s, CLOSE_PROTOCOL);
 }
 
 static void cancel_reply(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply)
 {
-    bool heard = step->tag.rcpt != unheard.rcpt, refused = reply->code >= 400;
+    bool heard = !relay_is_unheard(step), refused = reply->code >= 400;
     if (!refused)
         leave_confused(s);
     else if (reply->code == 421 && !heard)
-        upstream_drop(&s->up, CLOSE_UPSTREAM);
+        relay_replace_upstream(s, CLOSE_UPSTREAM);
     if (heard)
         end_login(s, refused ? reply : smtp_reply_own(SMTP_OWN_AUTH_CANCELLED), false);
 }
@@ -293,7 +298,7 @@ static void cancel_reply(struct session *s, const struct smtp_step *step, const 
 void relay_auth_reply(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply)
 {
     bool hide = smtp_step_must_hide(step, reply);
-    if (step->tag.rcpt == unheard.rcpt || s->login == NULL || s->login->cancelled) {
+    if (relay_is_unheard(step) || s->login == NULL || s->login->cancelled) {
         cancel_reply(s, step, reply);
         return;
     }
@@ -307,7 +312,7 @@ void relay_auth_reply(struct session *s, const struct smtp_step *step, const str
 
 void relay_auth_unanswered(struct session *s, const struct smtp_step *step)
 {
-    if (step->tag.rcpt == unheard.rcpt || s->login == NULL)
+    if (relay_is_unheard(step) || s->login == NULL)
         return;
     refuse_login(s, s->login->cancelled ? SMTP_OWN_AUTH_CANCELLED : SMTP_OWN_AUTH_TEMPFAIL);
 }

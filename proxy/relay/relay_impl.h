@@ -211,6 +211,8 @@ void relay_sync_forget(struct session *s);
 void relay_auth(void *owner, smtp_slot slot, const struct smtp_auth_command *cmd);
 void relay_auth_response(void *owner, smtp_slot slot, struct span text);
 void relay_auth_cancel(void *owner, const smtp_slot *slot);
+/* The step is a "*" whose reply nobody waits for. */
+bool relay_is_unheard(const struct smtp_step *step);
 /* The reply to a step of an exchange. */
 void relay_auth_reply(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply);
 /* A step of an exchange that will never be answered. */
@@ -236,6 +238,8 @@ void relay_auth_free(struct session *s);
 void relay_remember_early(struct session *s, const struct smtp_reply *reply, enum txn_by by);
 /* The upstream said 421, and the client was told: nothing more comes from either (U6). */
 void relay_close_after_421(struct session *s);
+/* This connection is of no more use: what waits behind the reply that said so, a MAIL it may be, goes to another. */
+void relay_replace_upstream(struct session *s, enum close_reason reason);
 extern const struct upstream_ops relay_upstream_ops;
 /* What a reply that decides makes of the message. */
 enum txn_status relay_status(const struct smtp_reply *reply);

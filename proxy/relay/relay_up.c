@@ -244,11 +244,10 @@ static void end_reply(struct session *s, const struct smtp_step *step, const str
         upstream_quit(&s->up);
 }
 
-/* RSET was refused: this connection is of no more use, and a MAIL that waits behind it goes to another. */
-static void replace_upstream(struct session *s)
+void relay_replace_upstream(struct session *s, enum close_reason reason)
 {
     smtp_client_take_steps(&s->up->smtp, &s->held);
-    upstream_drop(&s->up, CLOSE_UPSTREAM);
+    upstream_drop(&s->up, reason);
     s->up_txn = false;
     if (s->bound)
         relay_login_gone(s);
@@ -307,7 +306,7 @@ static void on_reply(void *owner, const struct smtp_step *step, const struct smt
         break;
     case SMTP_STEP_RSET:
         if (!smtp_reply_is(reply, 2))
-            replace_upstream(s);
+            relay_replace_upstream(s, CLOSE_UPSTREAM);
         break;
     case SMTP_STEP_AUTH:
     case SMTP_STEP_RESPONSE:
@@ -381,7 +380,8 @@ static void lose_transaction(struct session *s, const struct upstream_loss *loss
     answer_steps(s, steps, reply);
 }
 
-/* A lost RSET needs no other: the next connection has nothing to forget (C1). True: one was waiting for its reply. */
+/* A lost RSET, or the "*" behind an exchange, needs no other: the next connection has nothing to forget (C1). True: one
+ * was waiting for its reply. */
 static bool drop_resets(struct list *steps)
 {
     bool found = false;
@@ -389,7 +389,7 @@ static bool drop_resets(struct list *steps)
     for (struct list *n = steps->next; n != steps; n = next) {
         struct smtp_step *step = LIST_ENTRY(n, struct smtp_step, node);
         next = n->next;
-        if (step->kind != SMTP_STEP_RSET)
+        if (step->kind != SMTP_STEP_RSET && !relay_is_unheard(step))
             continue;
         found = true;
         list_remove(n);

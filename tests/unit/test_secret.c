@@ -20,6 +20,9 @@ static void test_echoes(void **state)
     } ROWS[] = {
         { "535 5.7.8 bad password\r\n", PLAIN, false },
         { "500 what is AHVzZXIAaHVudGVyMg==?\r\n", PLAIN, true },
+        { "500 what is AHVzZXIAaHVu...?\r\n", PLAIN, true },
+        { "500 what is ...XIAaHVudGVyMg==?\r\n", PLAIN, false }, /* less than a piece */
+        { "501 can't decode '...IHRvazNuAQE='\r\n", OAUTH, true },
         { "535-5.7.8 no\r\n535 5.7.8 not hunter2\r\n", PLAIN, true },
         { "535 5.7.8 user: no\r\n", PLAIN, true },
         { "535 5.7.8 hunter\r\n", LOGIN, false },

@@ -1,0 +1,105 @@
+"""AUTH relayed, where things go wrong in between: exchanges that were broken off, and servers that repeat secrets."""
+import pytest
+
+from harness.auth import b64, plain
+from harness.mta import CLOSE, EHLO, each
+
+AUTH = [*EHLO, "AUTH PLAIN LOGIN"]
+OPEN = {"auth": {"mode": "optional", "require_tls": False}}
+PLAIN = plain("alice", "wonderland")
+
+
+def opened(world, **stages):
+    mta = world.mta(ehlo=AUTH, users={"alice": "wonderland"}, **stages)
+    tap = world.tap(mta, OPEN)
+    c = tap.client()
+    c.ehlo()
+    return mta, tap, c
+
+
+@pytest.mark.parametrize("answer", [b"421 4.7.0 enough\r\n", b"334 again\r\n", b"235 2.7.0 welcome\r\n", CLOSE])
+def test_a_mail_behind_an_exchange_that_was_broken_off(world, answer):
+    """The "*" that we send then has a reply that nobody waits for; the MAIL behind it goes to another connection."""
+    def star(session, line):
+        assert session.ask("") is None
+        return answer
+
+    mta, tap, c = opened(world, auth=star)
+    c.cmd("AUTH PLAIN", 334)
+    c.send(b"not base64\r\nMAIL FROM:<a@client.example>\r\n")
+    c.expect(501, "5.5.2")
+    c.expect(250)
+    c.cmd("RCPT TO:<b@mta.example>", 250)
+    c.cmd("RSET", 250)
+    c.quit()
+    mta.wait_ended(1)
+    assert len(mta.sessions) == 2 and not any(r.get("user") for r in tap.session(c))
+
+
+@pytest.mark.parametrize("answer", [b"421 4.7.0 enough\r\n", b"334 again\r\n", CLOSE])
+def test_a_login_behind_an_exchange_that_was_broken_off(world, answer):
+    def star(session, line):
+        if session is not session.mta.sessions[0]:
+            return None
+        assert session.ask("") is None
+        return answer
+
+    mta, tap, c = opened(world, auth=star)
+    c.cmd("AUTH PLAIN", 334)
+    c.send(f"not base64\r\nAUTH PLAIN {PLAIN}\r\n".encode())
+    c.expect(501, "5.5.2")
+    assert c.reply().code in (235, 454)
+    c.quit()
+
+
+def log_of(tap):
+    return bytes(tap.log.raw[tap.mark:]).decode()
+
+
+SECRET = b64("wonderland")
+
+
+@pytest.mark.parametrize("answer", [
+    f"354 what is {PLAIN}\r\n", f"250 wonderland\r\n", f"535 5.7.8 no\r\n500 5.5.1 what is {PLAIN}\r\n",
+    f"535 5.7.8 no\r\n500 5.5.1 wonderland\r\n", f"535 5.7.8 what is {PLAIN[:18]}...\r\n",
+    f"535 5.7.8 no\r\n220 wonderland\r\n"])
+def test_no_record_repeats_the_secret(world, answer):
+    """Neither where the reply is of a class that AUTH can't have, nor where nobody asked, nor cut."""
+    mta, tap, c = opened(world, auth=each(answer.encode(), None))
+    assert c.cmd(f"AUTH PLAIN {PLAIN}").code in (454, 535)
+    c.deliver()
+    c.quit()
+    tap.closed(c)
+    text = log_of(tap)
+    assert PLAIN[:18] not in text and SECRET not in text and "wonderland" not in text
+
+
+def test_a_reply_unasked_that_repeats_nothing_is_told(world):
+    mta, tap, c = opened(world, auth=b"535 5.7.8 no\r\n500 5.5.1 and goodbye\r\n")
+    c.cmd(f"AUTH PLAIN {PLAIN}", 535)
+    assert tap.wait("send", code=500)["lines"] == ["and goodbye"]
+    c.quit()
+
+
+def test_text_behind_a_refused_data_stays_here(world):
+    """After a refused DATA a line may be the message's text: the NOOP that it looks like is not said upstream."""
+    mta, tap, c = opened(world)
+    c.cmd(f"AUTH PLAIN {PLAIN}", 235)
+    c.cmd("DATA", 503)
+    c.cmd("noop about our merger", 250)
+    c.cmd("RSET", 250)
+    c.cmd("NOOP as you like", 250)
+    c.quit()
+    tap.closed(c)
+    assert "merger" not in log_of(tap) and b"merger" not in mta.sessions[0].wire
+    assert b"NOOP as you like" in mta.sessions[0].commands
+
+
+@pytest.mark.parametrize("line, code", [("not base64", 501), ("A" * 12290, 500)])
+def test_the_record_of_a_broken_exchange_has_its_code(world, line, code):
+    mta, tap, c = opened(world)
+    c.cmd("AUTH PLAIN", 334)
+    c.cmd(line, code)
+    c.quit()
+    tap.closed(c)
+    assert [(r["result"], r["code"]) for r in tap.records("auth")] == [("fail", code)]
