@@ -293,6 +293,8 @@ static void cancel_reply(struct session *s, const struct smtp_step *step, const 
         relay_replace_upstream(s, CLOSE_UPSTREAM);
     if (heard)
         end_login(s, refused ? reply : smtp_reply_own(SMTP_OWN_AUTH_CANCELLED), false);
+    if (s->up == NULL) /* which would have said that it has settled */
+        client_run(&s->client);
 }
 
 void relay_auth_reply(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply)

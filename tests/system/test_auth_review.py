@@ -36,6 +36,21 @@ def test_a_mail_behind_an_exchange_that_was_broken_off(world, answer):
     assert len(mta.sessions) == 2 and not any(r.get("user") for r in tap.session(c))
 
 
+@pytest.mark.parametrize("answer", [b"334 again\r\n", b"235 2.7.0 welcome\r\n", b"501 5.7.0 as you like\r\n"])
+def test_commands_behind_a_cancelled_exchange(world, answer):
+    def star(session, line):
+        assert session.ask("") is None
+        return answer
+
+    mta, tap, c = opened(world, auth=star)
+    c.cmd("AUTH PLAIN", 334)
+    c.send(b"*\r\nNOOP\r\nVRFY x\r\n")
+    c.expect(501, "5.7.0")
+    c.expect(250)
+    c.expect(252)
+    c.quit()
+
+
 @pytest.mark.parametrize("answer", [b"421 4.7.0 enough\r\n", b"334 again\r\n", CLOSE])
 def test_a_login_behind_an_exchange_that_was_broken_off(world, answer):
     def star(session, line):
