@@ -355,6 +355,7 @@ static size_t step_command(struct smtp_server *s, struct span in, usec_t now, en
 static size_t step_skip_line(struct smtp_server *s, struct span in, enum smtp_server_want *want)
 {
     const char *lf = in.n > 0 ? memchr(in.p, '\n', in.n) : NULL;
+    enum smtp_verb verb = s->skip_reply == SMTP_OWN_AUTH_TOO_LONG ? SMTP_VERB_AUTH : SMTP_VERB_UNKNOWN;
     s->secret = s->auth_seen;
     if (lf == NULL) {
         *want = SMTP_WANT_INPUT;
@@ -362,7 +363,7 @@ static size_t step_skip_line(struct smtp_server *s, struct span in, enum smtp_se
     }
     s->state = SMTP_SERVER_COMMANDS;
     *want = SMTP_WANT_STEP;
-    if (smtp_server_too_many_unauthenticated(s, SMTP_VERB_UNKNOWN))
+    if (smtp_server_too_many_unauthenticated(s, verb))
         smtp_server_close(s, smtp_reply_own(SMTP_OWN_UNAUTHENTICATED), SMTP_CLOSE_LIMIT);
     else if (s->long_lines++ == 0)
         smtp_server_own(s, s->skip_slot, s->skip_reply);

@@ -362,7 +362,8 @@ static void relay_sent(void *owner, enum smtp_verb verb, unsigned tag, const str
 {
     struct session *s = owner;
     (void)verb;
-    if (UNLIKELY(s->hide_reply))
+    bool ours = s->client.smtp.state == SMTP_SERVER_CLOSED; /* in place of the one that is not for the log */
+    if (UNLIKELY(s->hide_reply && !ours))
         client_send_hidden(&s->client, tag, reply, since);
     else
         client_send_reply(&s->client, tag, reply, since);

@@ -118,3 +118,29 @@ def test_the_record_of_a_broken_exchange_has_its_code(world, line, code):
     c.quit()
     tap.closed(c)
     assert [(r["result"], r["code"]) for r in tap.records("auth")] == [("fail", code)]
+
+
+@pytest.mark.parametrize("begin, line", [([], "AUTH PLAIN " + "A" * 12280), (["AUTH PLAIN"], "A" * 12290)])
+def test_a_long_line_of_auth_is_no_command_that_counts(world, begin, line):
+    """A13: AUTH never counts to max_unauthenticated_commands."""
+    mta = world.mta(ehlo=AUTH, users={"alice": "wonderland"})
+    tap = world.tap(mta, {"auth": {**OPEN["auth"], "mode": "required"}, "limits": {"max_unauthenticated_commands": 1}})
+    c = tap.client()
+    c.ehlo()
+    c.cmd("NOOP", 250)
+    for one in begin:
+        c.cmd(one, 334)
+    c.cmd(line, 500, "5.5.6")
+    c.cmd(f"AUTH PLAIN {PLAIN}", 235)
+    c.quit()
+
+
+def test_our_own_reply_is_shown(world):
+    """A12's 421 takes the place of a reply that repeats the secret."""
+    mta = world.mta(ehlo=AUTH, auth=b"535 5.7.8 wonderland is wrong\r\n")
+    tap = world.tap(mta, {**OPEN, "limits": {"max_auth_failures": 1}})
+    c = tap.client()
+    c.ehlo()
+    c.cmd(f"AUTH PLAIN {PLAIN}", 421, "4.7.0")
+    c.eof()
+    assert tap.wait("send", code=421)["lines"] == ["Too many failed logins"]
