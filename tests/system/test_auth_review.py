@@ -1,4 +1,6 @@
 """AUTH relayed, where things go wrong in between: exchanges that were broken off, and servers that repeat secrets."""
+import os
+
 import pytest
 
 from harness.auth import b64, plain
@@ -144,3 +146,21 @@ def test_our_own_reply_is_shown(world):
     c.cmd(f"AUTH PLAIN {PLAIN}", 421, "4.7.0")
     c.eof()
     assert tap.wait("send", code=421)["lines"] == ["Too many failed logins"]
+
+
+@pytest.mark.parametrize("answer", ["250 wonderland\r\n", f"354 {PLAIN[:24]}\r\n", "235 2.7.0 ok\r\n500 5.5.1 wonderland?\r\n"])
+def test_no_record_repeats_our_own_secret(world, answer):
+    """The same of upstream.username, whose server then is a failed one."""
+    path = world.path("password")
+    with open(path, "w") as f:
+        f.write("wonderland\n")
+    os.chmod(path, 0o600)
+    first = world.mta(ehlo=AUTH, users={"alice": "wonderland"}, auth=answer.encode())
+    second = world.mta(ehlo=AUTH, users={"alice": "wonderland"})
+    tap = world.tap([first, second], {"upstream": {"username": "alice", "password_file": path}})
+    c = tap.client()
+    c.ehlo()
+    assert c.deliver().code == 250
+    c.quit()
+    tap.closed(c)
+    assert "wonderland" not in log_of(tap) and PLAIN[:18] not in log_of(tap)
