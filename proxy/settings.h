@@ -151,6 +151,7 @@ struct kafka_options {
 };
 enum log_overflow { OVERFLOW_BLOCK, OVERFLOW_DROP, OVERFLOW_TEMPFAIL };
 enum log_sync { SYNC_NONE, SYNC_WRITE, SYNC_FSYNC };
+enum log_transcript { TRANSCRIPT_ALWAYS, TRANSCRIPT_FAILED };
 enum log_format { FORMAT_NATIVE, FORMAT_ECS, FORMAT_COUNT };
 
 struct output_settings {
@@ -193,6 +194,7 @@ struct log_settings {
     size_t outputs;
     usec_t block_timeout;
     enum log_sync sync;
+    enum log_transcript transcript;
     size_t max_record;
     bool cookie;
     struct smtp_header_want headers; /* names in lower case; "message-id" always first */

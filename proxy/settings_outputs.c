@@ -365,9 +365,19 @@ static void verify_sync(const struct settings *s, struct conf *c)
     conf_fault(c, "log.sync", "needs an output of type file with level info or debug");
 }
 
+static void verify_transcript(const struct settings *s, struct conf *c)
+{
+    enum level most = LEVEL_ERROR;
+    for (size_t i = 0; i < s->log.outputs; i++)
+        most = s->log.output[i].level > most ? s->log.output[i].level : most;
+    if (s->log.transcript == TRANSCRIPT_FAILED && most < LEVEL_DEBUG)
+        conf_fault(c, "log.transcript", "\"failed\" needs an output with level debug");
+}
+
 void settings_verify_outputs(const struct settings *s, struct conf *c)
 {
     verify_sync(s, c);
+    verify_transcript(s, c);
     for (size_t i = 0; i < s->log.outputs; i++)
         verify_output(s, c, i);
 }

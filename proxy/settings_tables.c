@@ -148,7 +148,9 @@ static const struct conf_word VERIFY_CLIENT_WORDS[] = { { "none", VERIFY_CLIENT_
 static const struct conf_word SYNC_WORDS[] = {
     { "none", SYNC_NONE, false }, { "write", SYNC_WRITE, false }, { "fsync", SYNC_FSYNC, false }, { NULL, 0, false }
 };
-static const struct conf_word TRANSCRIPT_WORDS[] = { { "always", 0, true }, { "failed", 0, true }, { NULL, 0, false } };
+static const struct conf_word TRANSCRIPT_WORDS[] = { { "always", TRANSCRIPT_ALWAYS, false },
+                                                     { "failed", TRANSCRIPT_FAILED, false },
+                                                     { NULL, 0, false } };
 static const struct conf_word INTEGRITY_WORDS[] = { { "off", 0, true }, { "chain", 0, true }, { NULL, 0, false } };
 
 static const struct conf_key SERVER_KEYS[] = {
@@ -393,7 +395,7 @@ static const struct conf_key LOG_KEYS[] = {
     WORD(log_settings, overflow, "block", OVERFLOW_WORDS),
     TIME(log_settings, block_timeout, "30s", 0, DAY),
     WORD(log_settings, sync, "none", SYNC_WORDS),
-    UNBUILT_WORD("transcript", "\"always\"", TRANSCRIPT_WORDS),
+    WORD(log_settings, transcript, "always", TRANSCRIPT_WORDS),
     SIZE(log_settings, queue_size, "16MiB", KIB(64), GIB(16)),
     WHOLE_LIST("headers", &settings_headers, "message-id from", 0, SMTP_HEADER_WANT_MAX),
     { .name = "redact", .type = CONF_OBJECT, .table = &REDACT_TABLE },

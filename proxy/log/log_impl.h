@@ -3,6 +3,7 @@
 #define PROXY_LOG_LOG_IMPL_H
 
 #include "proxy/log/log.h"
+#include "proxy/log/recorder.h"
 #include "proxy/log/writer.h"
 
 struct logger {
@@ -12,6 +13,7 @@ struct logger {
     struct buf line;
     struct buf_pool pool;
     struct json_time_cache clock;
+    struct recorder *keep; /* takes the lines in place of the outputs; NULL: none */
     struct redact *redact; /* NULL: nothing is redacted */
     struct record record;  /* the caller's, with its component */
     log_wake *wake;        /* with arg under log->lock */

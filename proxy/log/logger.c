@@ -32,7 +32,11 @@ static void logger_put(struct logger *l, const struct record *r, enum log_format
     struct log *log = l->log;
     const struct record_format *f = log_format(format);
     f->write(&l->line, r, log->max_record, f->tail_plain, &l->clock);
-    for (size_t i = 0; i < log->writers; i++) {
+    if (UNLIKELY(l->keep != NULL)) {
+        bool first = format == FORMAT_NATIVE || level >= log->level_end[FORMAT_NATIVE];
+        recorder_add(l->keep, r, format, first, buf_span(&l->line));
+    }
+    for (size_t i = 0; l->keep == NULL && i < log->writers; i++) {
         struct log_writer *w = &log->writer[i];
         if (w->format == format && level <= w->level)
             writer_put(w, l->index, r->time, buf_span(&l->line), is_dialogue(r->tnx));

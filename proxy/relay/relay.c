@@ -70,6 +70,7 @@ static void free_session(struct grave *g)
 {
     struct session *s = CONTAINER_OF(g, struct session, grave);
     client_free(&s->client);
+    logger_forget(s->trace.log, &s->recorder);
     smtp_steps_free(&s->held);
     offer_unref(&s->offer);
     relay_auth_free(s);
@@ -463,6 +464,9 @@ static struct session *session_new(struct worker *w, const struct accepted *a)
     list_init(&s->held);
     s->trace = (struct trace){ .log = w->logger, .loop = &w->loop, .component = span_str(a->settings->log.component) };
     s->trace.hostname = &s->hostname;
+    s->recorder.pool = &w->loop.pool;
+    if (a->settings->log.transcript == TRANSCRIPT_FAILED)
+        s->trace.kept = &s->recorder;
     s->trace.quiet = cidr_list_contains(&a->settings->log.ignore_clients, &a->peer);
     worker_make_cid(w, s->trace.cid);
     netaddr_print_ip(&a->peer, s->trace.host);

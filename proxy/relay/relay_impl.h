@@ -39,6 +39,7 @@ struct session {
     bool counted;
     enum limits_verdict verdict;
     struct trace trace;
+    struct recorder recorder;
     struct client client;
     char *hostname;                /* verified reverse name, owned; NULL: none, or not known yet */
     char *helo;                    /* owned */

@@ -87,6 +87,8 @@ void relay_finish(struct session *s, enum txn_status status, enum txn_stage stag
     end.client_replied = !s->client_gone && client_is_there(&s->client);
     end.mono = s->w->loop.mono;
     end.realtime = s->w->loop.real;
+    if (status != STATUS_ACCEPTED)
+        trace_went_wrong(&s->trace);
     if (!s->trace.quiet)
         txn_write(s->txn, &session, &end, emit, s);
     s->client.totals.messages += status == STATUS_ACCEPTED || s->took;

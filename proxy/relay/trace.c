@@ -7,6 +7,20 @@
 
 bool trace_wants(const struct trace *t, enum level level) { return !t->quiet && logger_wants(t->log, level); }
 
+void trace_went_wrong(const struct trace *t)
+{
+    if (t->kept != NULL)
+        logger_release(t->log, t->kept);
+}
+
+static void write_dialogue(const struct trace *t, const struct record *r)
+{
+    if (LIKELY(t->kept == NULL || t->kept->open))
+        logger_write(t->log, r);
+    else
+        logger_keep(t->log, t->kept, r);
+}
+
 void trace_emit(const struct trace *t, const struct record *r)
 {
     if (!t->quiet)
@@ -86,6 +100,8 @@ void trace_close(const struct trace *t, const struct trace_peer *peer, const str
     record_int(&r, KEY_COMMANDS, totals->commands);
     record_int(&r, KEY_MESSAGES, totals->messages);
     record_int(&r, KEY_ERRORS, totals->errors);
+    if (client && t->kept != NULL && t->kept->open && t->kept->lost > 0)
+        record_int(&r, KEY_TRANSCRIPT_LOST, (int64_t)t->kept->lost);
     struct span msg[] = { client ? SPAN_LIT("Connection from ") : SPAN_LIT("Connection to "),
                           span_str(client ? t->host : peer->server), SPAN_LIT(" closed: "),
                           span_str(close_reason_word(reason)) };
@@ -104,11 +120,13 @@ void trace_command(const struct trace *t, enum side side, unsigned txn, const ch
     record_str(&r, KEY_LINE, line);
     struct span msg[] = { SPAN_LIT("C: "), line };
     record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
-    logger_write(t->log, &r);
+    write_dialogue(t, &r);
 }
 
 void trace_reply(const struct trace *t, enum side side, unsigned txn, const struct smtp_reply *reply, usec_t took)
 {
+    if (reply->code >= 400)
+        trace_went_wrong(t);
     if (!trace_wants(t, LEVEL_DEBUG))
         return;
     struct record r;
@@ -123,7 +141,7 @@ void trace_reply(const struct trace *t, enum side side, unsigned txn, const stru
     const char *end = line.n > 0 ? memchr(line.p, '\r', line.n) : NULL;
     struct span msg[] = { SPAN_LIT("S: "), end ? span_of(line.p, (size_t)(end - line.p)) : line };
     record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
-    logger_write(t->log, &r);
+    write_dialogue(t, &r);
 }
 
 void trace_data(const struct trace *t, enum side side, unsigned txn, uint64_t bytes, usec_t took)
@@ -138,7 +156,7 @@ void trace_data(const struct trace *t, enum side side, unsigned txn, uint64_t by
     record_ms(&r, KEY_MS, took);
     snprintf(text, sizeof(text), "C: <%llu bytes of DATA>", (unsigned long long)bytes);
     record_cstr(&r, KEY_MSG, text);
-    logger_write(t->log, &r);
+    write_dialogue(t, &r);
 }
 
 void trace_auth(const struct trace *t, const struct trace_login *login)
@@ -226,6 +244,7 @@ static void error_record(const struct trace *t, enum side side, unsigned txn, co
 {
     struct record r;
     struct head h;
+    trace_went_wrong(t);
     begin(t, &r, &h, TNX_ERROR, side, txn, host);
     record_open(&r, KEY_ERR);
     record_cstr(&r, KEY_CODE, code);

@@ -5,7 +5,7 @@
 #include "common/netaddr.h"
 #include "common/smtp/command.h"
 #include "common/smtp/reply.h"
-#include "proxy/log/log.h"
+#include "proxy/log/recorder.h"
 #include "proxy/net/loop.h"
 
 enum { CID_MAX = 24 };
@@ -20,6 +20,7 @@ struct trace {
     const char *user;          /* who logged in; borrowed; NULL: nobody */
     char *const *hostname;     /* its verified name, NULL: none, or not known yet; may be NULL itself */
     bool quiet;                /* log.ignore_clients */
+    struct recorder *kept;     /* command, send and data records, until something goes wrong; NULL: none is kept */
 };
 
 /* The ends of a connection as its records show them. */
@@ -62,6 +63,8 @@ void trace_proxy(const struct trace *t, const struct netaddr *peer, const struct
 void trace_deauth(const struct trace *t);
 /* TNX_XCLIENT or TNX_XFORWARD: a record for each attribute. */
 void trace_xattrs(const struct trace *t, enum tnx tnx, const struct smtp_xattrs *attrs);
+/* Something did not go well: the dialogue so far is written, and what is still to come. */
+void trace_went_wrong(const struct trace *t);
 /* Writes a record that somebody else has made. */
 void trace_emit(const struct trace *t, const struct record *r);
 

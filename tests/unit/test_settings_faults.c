@@ -33,7 +33,6 @@ static const struct {
     { "policy", "on_failure", "\"accept\"", "this key is" },
     { "admin", "address", "\"127.0.0.1:1\"", "this key is" },
     { "admin", "token_file", "\"f\"", "this key is" },
-    { "log", "transcript", "\"failed\"", "\"failed\" is" },
     { "log", "integrity", "\"chain\"", "\"chain\" is" },
     { "log", "integrity_key_file", "\"f\"", "this key is" },
 };
@@ -173,6 +172,8 @@ static void test_faults(void **state)
           "t.json:1: listeners[1].address: \"systemd:a\" is the address of listeners[0] already" },
         { "{\"log\": {\"sync\": \"write\"}}",
           "t.json:1: log.sync: needs an output of type file with level info or debug" },
+        { "{\"log\": {\"transcript\": \"failed\", \"level\": \"info\"}}",
+          "t.json:1: log.transcript: \"failed\" needs an output with level debug" },
         { "{\"upstream\": {\"servers\": []}}", "t.json:1: upstream.servers: must not be empty" },
         { "{\"upstream\": {\"servers\": [\"systemd:x\"]}}",
           "t.json:1: upstream.servers[0]: \"systemd:x\" is not an address: only a listener can be a systemd socket" },
