@@ -222,7 +222,7 @@ static int renew(struct output_kafka *k)
             again += open;
             k->message[i].state = open ? MESSAGE_AGAIN : k->message[i].state;
         }
-        output_note(&k->output, ERR_LOG_BROKEN, again, "%s; %llu records are sent again and may be doubled", k->why,
+        output_note(&k->output, ERR_LOG_BROKEN, again, "%.100s; %llu records are sent again and may be doubled", k->why,
                     (unsigned long long)again);
         drop_producer(k);
     }
