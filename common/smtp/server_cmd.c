@@ -303,7 +303,7 @@ static void run_etrn(struct smtp_server *s, const struct smtp_command *cmd, smtp
         refuse(s, slot, SMTP_OWN_NEED_HELO);
     else if (!(s->offer.set & SMTP_CAP_BIT(ETRN)))
         refuse(s, slot, SMTP_OWN_DISABLED);
-    else if (s->txn != SMTP_TXN_NONE)
+    else if (s->txn != SMTP_TXN_NONE || s->line_masked)
         refuse(s, slot, SMTP_OWN_IN_TRANSACTION);
     else if (cmd->arg.n == 0 || smtp_text_has_control(cmd->arg))
         refuse(s, slot, SMTP_OWN_NEED_ARGUMENT);

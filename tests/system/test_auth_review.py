@@ -112,6 +112,21 @@ def test_text_behind_a_refused_data_stays_here(world):
     assert b"NOOP as you like" in mta.sessions[0].commands
 
 
+def test_text_behind_a_refused_data_is_no_etrn(world):
+    mta = world.mta(ehlo=[*EHLO, "ETRN"], other=b"250 2.0.0 queued\r\n")
+    tap = world.tap(mta)
+    c = tap.client()
+    c.ehlo()
+    c.cmd("ETRN ours.example", 250)
+    c.cmd("DATA", 503)
+    c.cmd("etrn merger.example", 503)
+    c.cmd("RSET", 250)
+    c.cmd("ETRN ours.example", 250)
+    c.quit()
+    tap.closed(c)
+    assert "merger" not in log_of(tap) and b"merger" not in mta.sessions[0].wire
+
+
 @pytest.mark.parametrize("line, code", [("not base64", 501), ("A" * 12290, 500)])
 def test_the_record_of_a_broken_exchange_has_its_code(world, line, code):
     mta, tap, c = opened(world)
