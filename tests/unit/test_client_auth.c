@@ -10,8 +10,9 @@
 
 #include "common/smtp/client.h"
 
-/* in: the server, behind the reply to EHLO; a '\f' stands where it waits for what we say. steps: added together when it is ready;
- * each 334 is answered by the next of `responses`. events: ">LINE" as the log sees it, "<CODE" as a reply is matched.
+/* in: the server, behind the reply to EHLO; a '\f' stands where it waits for what we say. steps: added together when it
+ * is ready; each 334 is answered by the next of `responses`. events: ">LINE" as the log sees it, "<CODE" as a reply is
+ * matched.
  */
 struct row {
     const char *name;
