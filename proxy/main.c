@@ -10,9 +10,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    { "run", cli_run },   { "check", cli_check },       { "sink", cli_sink },       { "demo", cli_demo },
-    { "tail", cli_tail }, { "help", cli_help },         { "version", cli_version }, { "--help", cli_help },
-    { "-h", cli_help },   { "--version", cli_version },
+    { "run", cli_run },     { "check", cli_check },   { "sink", cli_sink },         { "demo", cli_demo },
+    { "tail", cli_tail },   { "verify", cli_verify }, { "help", cli_help },         { "version", cli_version },
+    { "--help", cli_help }, { "-h", cli_help },       { "--version", cli_version },
 };
 
 int main(int argc, char **argv)

@@ -152,6 +152,7 @@ struct kafka_options {
 enum log_overflow { OVERFLOW_BLOCK, OVERFLOW_DROP, OVERFLOW_TEMPFAIL };
 enum log_sync { SYNC_NONE, SYNC_WRITE, SYNC_FSYNC };
 enum log_transcript { TRANSCRIPT_ALWAYS, TRANSCRIPT_FAILED };
+enum log_integrity { INTEGRITY_OFF, INTEGRITY_CHAIN };
 enum log_format { FORMAT_NATIVE, FORMAT_ECS, FORMAT_COUNT };
 
 struct output_settings {
@@ -203,6 +204,9 @@ struct log_settings {
     struct redact_rules redact;
     char *redact_key_file; /* NULL: not set */
     struct log_key redact_key;
+    enum log_integrity integrity;
+    char *integrity_key_file;     /* NULL: not set */
+    struct log_key integrity_key; /* only where integrity is on */
     struct cidr_list ignore_clients;
 };
 

@@ -79,11 +79,26 @@ static bool hashes(const struct redact_rules *r)
            r->subject == REDACT_HASH;
 }
 
+static bool has_file(const struct log_settings *log)
+{
+    for (size_t i = 0; i < log->outputs; i++) {
+        if (log->output[i].type == OUTPUT_FILE)
+            return true;
+    }
+    return false;
+}
+
 void settings_open_keys(struct settings *s, struct conf *c)
 {
     struct log_settings *log = &s->log;
     open_key(c, "log.redact.key_file", log->redact_key_file, hashes(&log->redact), "a rule says \"hash\"",
              &log->redact_key);
+    if (log->integrity == INTEGRITY_CHAIN) {
+        open_key(c, "log.integrity_key_file", log->integrity_key_file, true, "log.integrity is \"chain\"",
+                 &log->integrity_key);
+        if (!has_file(log))
+            conf_fault(c, "log.integrity", "a chain needs an output of type file");
+    }
 }
 
 static void close_key(struct log_key *key)
@@ -94,7 +109,11 @@ static void close_key(struct log_key *key)
     *key = (struct log_key){ 0 };
 }
 
-void settings_close_keys(struct settings *s) { close_key(&s->log.redact_key); }
+void settings_close_keys(struct settings *s)
+{
+    close_key(&s->log.redact_key);
+    close_key(&s->log.integrity_key);
+}
 
 static void inspect_key(struct conf *c, const char *path, const char *file)
 {
@@ -107,4 +126,5 @@ static void inspect_key(struct conf *c, const char *path, const char *file)
 void settings_inspect_keys(const struct settings *s, struct conf *c)
 {
     inspect_key(c, "log.redact.key_file", s->log.redact_key_file);
+    inspect_key(c, "log.integrity_key_file", s->log.integrity_key_file);
 }

@@ -151,7 +151,9 @@ static const struct conf_word SYNC_WORDS[] = {
 static const struct conf_word TRANSCRIPT_WORDS[] = { { "always", TRANSCRIPT_ALWAYS, false },
                                                      { "failed", TRANSCRIPT_FAILED, false },
                                                      { NULL, 0, false } };
-static const struct conf_word INTEGRITY_WORDS[] = { { "off", 0, true }, { "chain", 0, true }, { NULL, 0, false } };
+static const struct conf_word INTEGRITY_WORDS[] = { { "off", INTEGRITY_OFF, false },
+                                                    { "chain", INTEGRITY_CHAIN, false },
+                                                    { NULL, 0, false } };
 
 static const struct conf_key SERVER_KEYS[] = {
     { ROW(CONF_TEXT, server_settings, hostname), .text = &settings_hostname },
@@ -399,8 +401,8 @@ static const struct conf_key LOG_KEYS[] = {
     SIZE(log_settings, queue_size, "16MiB", KIB(64), GIB(16)),
     WHOLE_LIST("headers", &settings_headers, "message-id from", 0, SMTP_HEADER_WANT_MAX),
     { .name = "redact", .type = CONF_OBJECT, .table = &REDACT_TABLE },
-    UNBUILT_WORD("integrity", "\"off\"", INTEGRITY_WORDS),
-    UNBUILT("integrity_key_file", NULL),
+    WORD(log_settings, integrity, "off", INTEGRITY_WORDS),
+    PATH(log_settings, integrity_key_file),
     LIST(log_settings, ignore_clients, &conf_cidr_list, NULL, MILLION),
     SIZE(log_settings, max_record, "8000", KIB(1), MIB(1)),
     BOOL(log_settings, cookie, "false"),

@@ -65,11 +65,22 @@ struct stage {
     enum tnx tnx;
     unsigned depth;
     bool upstream;
+    enum field attribute; /* what the `xclientKey` before says that the `xclient` is */
 };
 
 static bool is_of_server(enum tnx tnx)
 {
     return tnx == TNX_LISTEN || tnx == TNX_DROPPED || tnx == TNX_RELOAD || tnx == TNX_CLOSING || tnx == TNX_CLOSED;
+}
+
+/* Of XCLIENT's and XFORWARD's attributes; all others are text. */
+static enum field attribute_field(struct span name)
+{
+    if (span_eq_nocase(name, SPAN_LIT("ADDR")))
+        return FIELD_HOST;
+    if (span_eq_nocase(name, SPAN_LIT("NAME")))
+        return FIELD_NAME;
+    return span_eq_nocase(name, SPAN_LIT("LOGIN")) ? FIELD_USER : FIELD_TEXT;
 }
 
 static bool is_servers_host(const struct stage *s)
@@ -82,6 +93,10 @@ static enum field field_of(const struct stage *s, const struct record_field *f)
     enum field field = f->key < KEY_COUNT ? FIELD_OF[f->key] : FIELD_TEXT;
     if (f->name.n > 0)
         return FIELD_TEXT;
+    if (f->key == KEY_XCLIENT || f->key == KEY_XFORWARD) {
+        bool none = f->type == REC_STR && f->str.n > 0 && f->str.p[0] == '['; /* [UNAVAILABLE] */
+        return none ? FIELD_TEXT : s->attribute;
+    }
     if (field == FIELD_HOST && is_servers_host(s))
         return FIELD_WORD;
     if (field == FIELD_SUBJECT && s->depth > 0)
@@ -95,8 +110,16 @@ static void add_name(struct span *list, unsigned *n, struct span name)
         list[(*n)++] = name;
 }
 
+/* "192.0.2.1", "192.0.2.1:25", "[2001:db8::1]:25". */
 static void add_ours(struct redact *x, struct span text)
 {
+    struct netaddr bare;
+    const char *port = text.n > 0 ? memrchr(text.p, ':', text.n) : NULL;
+    if (port != NULL && !netaddr_parse_ip(&bare, text)) {
+        text.n = (size_t)(port - text.p);
+        if (text.n > 1 && text.p[0] == '[')
+            text = span_of(text.p + 1, text.n - 2);
+    }
     if (x->our_count < REDACT_OURS_MAX && netaddr_parse_ip(&x->ours[x->our_count], text))
         x->our_count++;
 }
@@ -106,6 +129,8 @@ static void learn_field(struct stage *s, const struct record_field *f)
 {
     struct redact *x = s->x;
     enum field field = field_of(s, f);
+    if (f->key == KEY_XCLIENT_KEY || f->key == KEY_XFORWARD_KEY)
+        s->attribute = attribute_field(f->str);
     if (f->key == KEY_SIDE)
         s->upstream = span_eq(f->str, SPAN_LIT("upstream"));
     else if (field == FIELD_NAME && x->rules.client_ip != REDACT_KEEP)
@@ -114,7 +139,7 @@ static void learn_field(struct stage *s, const struct record_field *f)
         add_name(x->user, &x->users, f->str);
     else if (field == FIELD_HOST && f->key == KEY_HOST && !netaddr_parse_ip(&x->client, f->str))
         x->client.family = NETADDR_NONE;
-    else if (field == FIELD_WORD && (f->key == KEY_LOCAL_HOST || f->key == KEY_HOST))
+    else if (field == FIELD_WORD && (f->key == KEY_LOCAL_HOST || f->key == KEY_HOST || f->key == KEY_SERVER))
         add_ours(x, f->str);
 }
 
@@ -238,6 +263,8 @@ static struct span put_text(struct redact *x, const struct record_field *f, stru
 static bool put_str(struct stage *s, enum field field, struct record_field *f)
 {
     enum redact_how how = rule_of(s->x, field, f->str);
+    if (f->key == KEY_XCLIENT_KEY || f->key == KEY_XFORWARD_KEY)
+        s->attribute = attribute_field(f->str);
     if (how == REDACT_KEEP)
         f->str = field == FIELD_WORD ? f->str : put_text(s->x, f, f->str);
     else if (how == REDACT_DROP && f->str.n > 0)

@@ -8,6 +8,7 @@ int cli_check(int argc, char **argv);
 int cli_sink(int argc, char **argv);
 int cli_demo(int argc, char **argv);
 int cli_tail(int argc, char **argv);
+int cli_verify(int argc, char **argv);
 int cli_help(int argc, char **argv);
 int cli_version(int argc, char **argv);
 

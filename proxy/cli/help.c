@@ -53,6 +53,19 @@ static const char TAIL[] = "usage: smtptap tail [OPTION]... [FILE]\n"
                            "  --level LEVEL    error, info (no dialogue) or debug (all)\n"
                            "  --color WHEN     auto (a terminal without NO_COLOR), always, never\n";
 
+static const char VERIFY[] = "usage: smtptap verify -c FILE | --key-file FILE [--no-head] LOG...\n"
+                             "\n"
+                             "Checks the hash chain of a log that was written with log.integrity, and tells\n"
+                             "with file and line which records were edited, inserted, are missing, or cut\n"
+                             "off at the end. Exit status 0: nobody has changed anything.\n"
+                             "\n"
+                             "  -c FILE          the configuration, which names the key\n"
+                             "  --key-file FILE  the key itself\n"
+                             "  --no-head        LOG.head is not at hand; what was cut off is then not seen\n"
+                             "\n"
+                             "One LOG is read with what it was rotated to (LOG.2, LOG.1, LOG); several are\n"
+                             "read as one log in the order given, the oldest first.\n";
+
 static const char SINK[] = "usage: smtptap sink [-l ADDR] [--lmtp] [--store DIR] [--reply RULE]...\n"
                            "\n"
                            "A mail server for tests: takes any mail and throws it away. One line a\n"
@@ -79,6 +92,7 @@ const struct usage_command usage_commands[] = {
     { "run", "runs the proxy: listens on 127.0.0.1:2525, relays to 127.0.0.1:25", RUN },
     { "check", "reads a configuration and tells every fault in it", CHECK },
     { "tail", "follows a log and shows it as a dialogue, in colour", TAIL },
+    { "verify", "checks the hash chain of a log: what was changed, what is gone", VERIFY },
     { "sink", "a mail server for tests: takes any mail and throws it away", SINK },
     { "help", "this, or `smtptap help COMMAND`", HELP },
     { "version", "the version of the program", VERSION },

@@ -85,11 +85,15 @@ static char *put_number(char *p, uint64_t v)
 
 static void batch_put(struct batch *b, struct merge *m, const char *line, size_t len)
 {
-    char *start = batch_reserve(b, len + m->tail_len + DIGITS_MAX + 2), *p = start;
+    char *start = batch_reserve(b, len + m->tail_len + DIGITS_MAX + CHAIN_TAIL_MAX + 2), *p = start;
     memcpy(p, line, len);
     memcpy(p + len, m->tail, m->tail_len);
-    p = put_number(p + len + m->tail_len, m->seq++);
-    *p++ = '}';
+    p = put_number(p + len + m->tail_len, m->seq);
+    if (UNLIKELY(m->chain != NULL))
+        p = chain_append(m->chain, m->format, start, p, m->seq);
+    else
+        *p++ = '}';
+    m->seq++;
     *p++ = '\n';
     b->len += (size_t)(p - start);
     b->lines++;
@@ -105,7 +109,8 @@ static void batch_put_dropped(struct batch *b, struct merge *m)
     record_cstr(&r, KEY_OUTPUT, m->output);
     record_int(&r, KEY_RECORDS, (int64_t)m->lost);
     record_str(&r, KEY_MSG, span_of(msg, (size_t)n));
-    m->format->write(&m->text, &r, m->max_record, m->format->tail_plain, &m->clock);
+    m->format->write(&m->text, &r, m->max_record, m->chain != NULL ? m->format->tail_max : m->format->tail_plain,
+                     &m->clock);
     batch_put(b, m, m->text.base + m->text.head, buf_len(&m->text));
     buf_consume(&m->text, buf_len(&m->text));
     b->dropped_end = b->len;

@@ -3,7 +3,7 @@
 #ifndef PROXY_LOG_BATCH_H
 #define PROXY_LOG_BATCH_H
 
-#include "common/record/format.h"
+#include "common/record/chain.h"
 #include "proxy/log/queue.h"
 #include "proxy/log/room.h"
 
@@ -14,7 +14,8 @@ struct merge {
     struct queue *queue;
     unsigned queues;
     const struct record_format *format;
-    char tail[64]; /* ,"run":"12345678","seq": */
+    struct chain *chain; /* NULL: none; not owned */
+    char tail[64];       /* ,"run":"12345678","seq": */
     size_t tail_len;
     uint64_t seq;  /* the next one */
     uint64_t lost; /* not told yet */

@@ -63,6 +63,7 @@ static struct log *log_new(const struct log_settings *set, unsigned loggers)
     log->component = span_str(component);
     log->max_record = set->max_record;
     log->block_timeout = set->block_timeout;
+    log->chained = set->integrity_key.n > 0;
     log->loggers = loggers + 1;
     log->logger = alloc_zeroed(log->loggers, sizeof(*log->logger));
     for (unsigned i = 0; i < log->loggers; i++) {
@@ -95,6 +96,7 @@ static bool log_open(struct log *log, const struct log_settings *set, settings_f
 {
     const struct writer_context of = { .run = log->run,
                                        .component = log->component.p,
+                                       .chain_key = span_of(set->integrity_key.p, set->integrity_key.n),
                                        .max_record = log->max_record,
                                        .queues = log->loggers,
                                        .reserved = &log->reserved,

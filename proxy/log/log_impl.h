@@ -26,6 +26,7 @@ struct log {
     enum level level;                 /* the most that any output takes */
     unsigned level_end[FORMAT_COUNT]; /* levels below this one are taken by an output of that format; 0: none */
     size_t max_record, grain;
+    bool chained; /* lines leave room for what the chain adds */
     usec_t block_timeout;
     struct logger *logger; /* the last one is the log's own, for the watch's thread */
     unsigned loggers;      /* with it */

@@ -31,7 +31,7 @@ static void logger_put(struct logger *l, const struct record *r, enum log_format
 {
     struct log *log = l->log;
     const struct record_format *f = log_format(format);
-    f->write(&l->line, r, log->max_record, f->tail_plain, &l->clock);
+    f->write(&l->line, r, log->max_record, log->chained ? f->tail_max : f->tail_plain, &l->clock);
     if (UNLIKELY(l->keep != NULL)) {
         bool first = format == FORMAT_NATIVE || level >= log->level_end[FORMAT_NATIVE];
         recorder_add(l->keep, r, format, first, buf_span(&l->line));

@@ -24,8 +24,10 @@ static void writer_secure(struct log_writer *w)
     if (LIKELY(w->tickets.sync == SYNC_NONE))
         return;
     size_t want = room_demand(&w->room) + DISK_AHEAD;
+    if (w->head != NULL)
+        want += want / 2; /* what the chain adds to lines, at the most */
     long ahead = w->output->ops->secure(w->output, want);
-    room_set_ahead(&w->room, ahead, ahead < (long)want);
+    room_set_ahead(&w->room, w->head != NULL ? ahead / 3 * 2 : ahead, ahead < (long)want);
 }
 
 bool writer_init(struct log_writer *w, const struct output_settings *set, const struct writer_context *of,
@@ -40,6 +42,9 @@ bool writer_init(struct log_writer *w, const struct output_settings *set, const 
     w->output =
         output_open(set, &(struct output_context){ .component = of->component, .max_record = of->max_record }, why);
     if (w->output == NULL)
+        return false;
+    if (of->chain_key.n > 0 && set->type == OUTPUT_FILE &&
+        (w->head = head_open(set, of->chain_key, of->run, why)) == NULL)
         return false;
     w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (w->wake < 0) {
@@ -59,6 +64,7 @@ bool writer_init(struct log_writer *w, const struct output_settings *set, const 
                                .component = of->component,
                                .output = w->output->name,
                                .format = log_format(set->format),
+                               .chain = w->head != NULL ? &w->head->chain : NULL,
                                .max_record = of->max_record };
     merge_init(&w->merge, of->run);
     tickets_init(&w->tickets, set->sync, of->queues);
@@ -79,6 +85,7 @@ void writer_free(struct log_writer *w)
     if (w->wake >= 0)
         close(w->wake);
     output_free(&w->output);
+    head_free(&w->head);
     pthread_mutex_destroy(&w->notes.lock);
 }
 
@@ -313,6 +320,20 @@ static bool writer_flush(struct log_writer *w)
     return true;
 }
 
+/* Never newer than the file. */
+static void writer_write_head(struct log_writer *w)
+{
+    if (w->head == NULL || w->batch.off < w->batch.len)
+        return;
+    int error = head_write(w->head);
+    if (error != 0 && error != w->head_error) {
+        struct output_note note = { .err = ERR_LOG_WRITE };
+        snprintf(note.why, sizeof(note.why), "%s: %s", w->head->path, strerror(error));
+        writer_note(w, &note);
+    }
+    w->head_error = error;
+}
+
 /* Asked to give up it still writes one batch, as far as that goes without waiting. */
 static void writer_run(struct log_writer *w)
 {
@@ -333,6 +354,7 @@ static void writer_run(struct log_writer *w)
         if (flushed)
             writer_commit(w);
         going = flushed && !atomic_load(&w->give_up);
+        writer_write_head(w);
         batch_finish(&w->batch, &w->room);
     }
 }

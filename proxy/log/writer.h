@@ -10,6 +10,7 @@
 
 #include "common/record/format.h"
 #include "proxy/log/batch.h"
+#include "proxy/log/head.h"
 #include "proxy/log/output.h"
 #include "proxy/log/queue.h"
 #include "proxy/log/room.h"
@@ -35,6 +36,7 @@ struct writer_notes {
 /* What a writer needs to know of its log. */
 struct writer_context {
     const char *run, *component;
+    struct span chain_key; /* empty: no chain */
     size_t max_record;
     unsigned queues;
     const atomic_long *reserved;
@@ -66,6 +68,8 @@ struct log_writer {
     /* The thread's own. */
     _Alignas(CACHE_LINE) struct batch batch;
     struct merge merge;
+    struct head *head; /* of a file with a chain, else NULL */
+    int head_error;
     unsigned backoff_ms;
     int told_error;
     usec_t told_at;

@@ -88,6 +88,37 @@ def test_nothing_planted_is_found(world, tmp_path, key, how):
     assert tap.records("message")[1].get("mail_from", "") == ""
 
 
+@pytest.mark.parametrize("how", ["hash", "mask", "drop"])
+def test_identity_and_login(world, tmp_path, key, how):
+    """XCLIENT from the client and to the upstream, and a user logged in here: records, lines and texts of both legs."""
+    path, users = tmp_path / "ecs.log", tmp_path / "users"
+    users.write_text("planted-user:{PLAIN}secret\n")
+    users.chmod(0o600)
+    mta = world.mta(ehlo=b"250-mx.example hello [198.51.100.77]\r\n250-XCLIENT NAME ADDR PORT "
+                         b"PROTO HELO LOGIN\r\n250 8BITMIME\r\n", mail=echo(250, b"2.1.0"))
+    rules = {"addresses": how, "client_ip": how, "username": how, "subject": how, "key_file": key}
+    tap = world.tap(mta, {
+        "server": {"xclient": ["127.0.0.0/8", "198.51.100.77"]}, "upstream": {"identity": "xclient"},
+        "auth": {"mode": "optional", "backend": "file", "file": str(users), "require_tls": False},
+        "log": {"redact": rules, "outputs": [{"type": "stdout"}, {"type": "file", "path": str(path), "format": "ecs"}]}})
+    c = tap.client(source=CLIENT)
+    c.ehlo()
+    c.cmd("XCLIENT NAME=planted.client.example ADDR=198.51.100.77 PORT=4711 LOGIN=planted-user", 220)
+    c.ehlo("[198.51.100.77]")
+    c.cmd("XCLIENT LOGIN=[UNAVAILABLE]", 220)
+    c.ehlo()
+    c.cmd("AUTH PLAIN AHBsYW50ZWQtdXNlcgBzZWNyZXQ=", 235)
+    c.mail("planted-user@sender.example")
+    c.cmd("NOOP planted-user at planted.client.example, 198.51.100.77")
+    c.quit()
+    c.close()
+    tap.stop(check=False)
+    told = outputs(tap, path)
+    assert tap.records("auth") and tap.records("xclient") and any("XCLIENT" in w.decode() for s in mta.sessions for w in [s.wire])
+    for word in ("planted-user", "planted.client.example", "198.51.100.77", CLIENT):
+        assert word not in told, (word, re.findall(".{120}" + re.escape(word) + ".{80}", told)[:3])
+
+
 def test_one_rule_leaves_the_others(world, tmp_path, key):
     tap, _, path = session(world, {"client_ip": "mask"}, key, tmp_path)
     told = outputs(tap, path)

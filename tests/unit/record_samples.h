@@ -321,9 +321,15 @@ static inline void sample_body(struct sample *s, enum tnx tnx, enum side side)
         record_cstr(&s->r, KEY_RESULT, "fail");
         record_int(&s->r, KEY_CODE, 535);
         break;
-    case TNX_DEAUTH:
     case TNX_XCLIENT:
+        sample_str(s, KEY_XCLIENT_KEY);
+        sample_str(s, KEY_XCLIENT);
+        break;
     case TNX_XFORWARD:
+        sample_str(s, KEY_XFORWARD_KEY);
+        sample_str(s, KEY_XFORWARD);
+        break;
+    case TNX_DEAUTH:
     case TNX_POLICY:
         break;
     case TNX_DROPPED:

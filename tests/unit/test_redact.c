@@ -188,6 +188,14 @@ static struct span plant(void *arg, enum record_key key)
         return span_str(planted[1]);
     case KEY_SUBJECT:
         return span_str(planted[6]);
+    case KEY_XCLIENT_KEY:
+        return SPAN_LIT("LOGIN");
+    case KEY_XCLIENT:
+        return span_str(planted[4]);
+    case KEY_XFORWARD_KEY:
+        return SPAN_LIT("NAME");
+    case KEY_XFORWARD:
+        return span_str(planted[5]);
     case KEY_MESSAGE_ID:
         return SPAN_LIT("<1@id.example>");
     case KEY_LINES:
@@ -326,6 +334,14 @@ static void test_what_stays(void **state)
         assert_int_equal(out.count, 2);
         assert_string_equal(out.field[0].str.p, "192.0.2.10");
         assert_string_equal(out.field[1].str.p, "SMTP server listening on 192.0.2.10:25");
+        record_begin(&r, TNX_ERROR, 0);
+        record_side(&r, SIDE_UPSTREAM);
+        record_cstr(&r, KEY_HOST, i % 2 ? "192.0.2.11:25" : "[2001:db8::11]:25");
+        record_cstr(&r, KEY_MSG, i % 2 ? "upstream 192.0.2.11:25: gone" : "upstream [2001:db8::11]:25: gone");
+        redact_record(x, &out, &r, &mem);
+        assert_int_equal(out.count, 3);
+        assert_string_equal(out.field[1].str.p, r.field[1].str.p);
+        assert_string_equal(out.field[2].str.p, r.field[2].str.p);
         record_begin(&r, TNX_CONNECTION, 0);
         record_cstr(&r, KEY_LOCAL_HOST, "192.0.2.10");
         record_cstr(&r, KEY_MAIL_FROM, "");
@@ -341,6 +357,40 @@ static void test_what_stays(void **state)
         arena_free(&mem);
         redact_free(&x);
     }
+}
+
+/* What an attribute is, its name says. */
+static void test_attributes(void **state)
+{
+    (void)state;
+    static const char *const rows[][3] = {
+        { "ADDR", "203.0.113.45", "203.0.113.0" },
+        { "NAME", "mx1.a.example", "*.a.example" },
+        { "NAME", "[UNAVAILABLE]", "[UNAVAILABLE]" },
+        { "LOGIN", "joe", "*" },
+        { "LOGIN", "joe@a.example", "*@a.example" },
+        { "HELO", "[203.0.113.45]", "[203.0.113.0]" },
+        { "PORT", "4711", "4711" },
+    };
+    struct redact *x = make(REDACT_MASK, REDACT_MASK, REDACT_MASK, REDACT_MASK);
+    for (size_t i = 0; i < 2 * ARRAY_LEN(rows); i++) {
+        const char *const *row = rows[i / 2];
+        struct record r, out;
+        struct arena mem;
+        arena_init(&mem, NULL, 0);
+        record_begin(&r, i % 2 ? TNX_XCLIENT : TNX_XFORWARD, 0);
+        record_cstr(&r, i % 2 ? KEY_XCLIENT_KEY : KEY_XFORWARD_KEY, row[0]);
+        record_cstr(&r, i % 2 ? KEY_XCLIENT : KEY_XFORWARD, row[1]);
+        struct span msg[] = { SPAN_LIT("XCLIENT "), span_str(row[0]), SPAN_LIT("="), span_str(row[1]) };
+        record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
+        redact_record(x, &out, &r, &mem);
+        assert_int_equal(out.count, 3);
+        assert_true(span_eq(out.field[0].str, span_str(row[0])));
+        assert_true(span_eq(out.field[1].str, span_str(row[2])));
+        assert_true(span_eq(span_skip(out.field[2].str, 9 + strlen(row[0])), span_str(row[2])));
+        arena_free(&mem);
+    }
+    redact_free(&x);
 }
 
 /* A user's name that is an address is under the stricter of two rules. */
@@ -383,6 +433,7 @@ int main(void)
         cmocka_unit_test(test_nothing_planted_remains),
         cmocka_unit_test(test_message_fields),
         cmocka_unit_test(test_what_stays),
+        cmocka_unit_test(test_attributes),
         cmocka_unit_test(test_user_is_an_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

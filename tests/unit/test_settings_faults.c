@@ -33,8 +33,6 @@ static const struct {
     { "policy", "on_failure", "\"accept\"", "this key is" },
     { "admin", "address", "\"127.0.0.1:1\"", "this key is" },
     { "admin", "token_file", "\"f\"", "this key is" },
-    { "log", "integrity", "\"chain\"", "\"chain\" is" },
-    { "log", "integrity_key_file", "\"f\"", "this key is" },
 };
 
 static bool in_listeners(const char *section) { return strcmp(section, "admin") != 0 && strcmp(section, "log") != 0; }

@@ -91,7 +91,7 @@ def check_shape(r, dropped=()):
     need(keys[:4] == HEAD[:4], "does not begin with time, level, component, tnx")
     head = [k for k in HEAD if k in r]
     need(keys[:len(head)] == head, f"order of the first keys is not {head}")
-    tail = [k for k in keys if k not in ("hash",)][-3:]
+    tail = [k for k in keys if k not in ("hash", "prev")][-3:]
     need(tail == TAIL, "does not end with msg, run, seq")
     need(TIME.fullmatch(r["time"]) is not None, "time is not RFC 3339 with microseconds and Z")
     need(r["tnx"] in LEVEL, "unknown tnx")
