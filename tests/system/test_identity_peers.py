@@ -111,8 +111,6 @@ def test_xclient(world, behind, identity, host):
     assert m["upstream"]["identity"] == "xclient"
     entry = behind.client_of(m["queue_id"])
     assert entry["client"] == f"unknown[{host}]" and entry["orig_queue_id"] == m["tid"]
-    port = tap.wait("connection", side="client")["port"]
-    assert f"connect from unknown[{host}]" in behind.maillog() and port
     mail = behind.mail_of("b", m["queue_id"])
     assert f"Received: from its.name (unknown [{'IPv6:' if ':' in host else ''}{host}])" in mail
     assert "(smtptap)" not in mail  # Postfix knows whom it is from
