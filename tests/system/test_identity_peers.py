@@ -4,6 +4,7 @@ import os
 import random
 import re
 import shutil
+import socket
 
 import pytest
 
@@ -51,6 +52,14 @@ class Behind(Postfix):
             with open(f"{self.dir}/etc/{name}", "a") as f:
                 f.write(text)
 
+    def answers(self):
+        """The first smtpd of a fresh Postfix can take long on a busy machine; master listens for it long before."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.ports["xclient"]), timeout=1) as s:
+                return s.recv(100).startswith(b"220 ")
+        except OSError:
+            return False
+
     def client_of(self, queue_id):
         """What the log says of the client: the words behind the queue id."""
         def line():
@@ -76,7 +85,9 @@ def behind():
         pytest.skip("Postfix is not installed")
     instance = Behind()
     try:
-        yield instance.start()
+        instance.start()
+        wait_until(instance.answers, instance.trouble, 40)
+        yield instance
     finally:
         instance.stop()
 
