@@ -104,8 +104,11 @@ static void end_login(struct session *s, const struct smtp_reply *reply, bool hi
     struct login *l = s->login;
     smtp_slot slot = l->slot;
     note_result(s, reply->code);
-    if (smtp_reply_is(reply, 2))
+    if (smtp_reply_is(reply, 2)) {
         relay_set_user(s, true, name_of(l));
+        if (!s->bound)
+            relay_identity_changed(s);
+    }
     login_free(s);
     answer(s, slot, reply, hide);
 }
@@ -358,8 +361,9 @@ void relay_login_gone(struct session *s)
 
 void relay_forget_login(struct session *s)
 {
-    if (s->bound)
+    if (s->bound || (s->up != NULL && s->up->identity == IDENTITY_XCLIENT))
         upstream_quit(&s->up);
+    dial_cancel(&s->dial);
     s->bound = false;
     relay_set_user(s, false, NULL);
 }

@@ -148,8 +148,10 @@ static void take_attributes(struct session *s, const struct smtp_xattrs *x)
 
 void relay_identity_changed(struct session *s)
 {
-    if (s->up == NULL || s->up->identity != IDENTITY_XCLIENT)
+    bool told = s->up != NULL && s->up->identity == IDENTITY_XCLIENT;
+    if (!told && s->dial == NULL)
         return;
+    dial_cancel(&s->dial);
     upstream_quit(&s->up);
     s->up_txn = false;
     session_dial(s, DIAL_MAIL, s->set->upstream.servers);

@@ -230,7 +230,7 @@ bool relay_auth_fits(const struct session *s);
 void relay_set_user(struct session *s, bool logged_in, const char *name);
 /* The connection that the session's login hangs on is gone: 421, close. */
 void relay_login_gone(struct session *s);
-/* The client is nobody again. */
+/* The client is nobody again, and no connection that was told who it was is used any more. */
 void relay_forget_login(struct session *s);
 void relay_auth_free(struct session *s);
 

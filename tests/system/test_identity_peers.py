@@ -7,8 +7,10 @@ import shutil
 
 import pytest
 
+from harness.auth import plain
 from harness.postfix import Postfix
 from harness.util import ROOT, Child, free_port, listening, wait_until
+from test_auth_local import file_backend
 
 RELAY = """
 inet_protocols = all
@@ -132,6 +134,24 @@ def test_xclient_name_and_login(world, behind):
     assert entry["client"] == "good.example[192.0.2.7]" and entry["sasl_username"] == "jo@box.example"
     assert entry["sasl_method"] == "XCLIENT"
     assert "from her.laptop (good.example [192.0.2.7])" in behind.mail_of("b", tap.message()["queue_id"])
+
+
+def test_a_login_here_is_one_there(world, behind):
+    """The user of XCLIENT LOGIN; who is none, is none there."""
+    config = file_backend(world)
+    config["auth"]["mode"] = "optional"
+    tap = world.tap(behind.address("xclient"), {**config, "server": server(), "upstream": {"identity": "auto"}})
+    c = told(tap)
+    c.ehlo("its.name")
+    assert c.deliver(to="b@box.example").code == 250
+    assert "sasl_username" not in behind.client_of(tap.message()["queue_id"])
+    c.cmd("AUTH PLAIN " + plain("alice", "wonderland"), 235)
+    reply = c.deliver(to="b@box.example")
+    assert reply.code == 250, reply
+    c.quit()
+    entry = behind.client_of(tap.message(count=2)["queue_id"])
+    assert entry["sasl_username"] == "alice" and entry["sasl_method"] == "XCLIENT"
+    assert entry["client"] == "unknown[192.0.2.7]"
 
 
 @pytest.mark.parametrize("identity", ["proxy-v1", "proxy-v2"])
