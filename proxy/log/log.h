@@ -40,6 +40,8 @@ bool logger_wants(const struct logger *l, enum level level);
  * the queue's size, others up to half as much again. What finds none, as with `drop`, is lost and counted. component is
  * put in by the logger, where the record doesn't begin with one. */
 void logger_write(struct logger *l, const struct record *r);
+/* The same for one that room is reserved for: with `block` and `tempfail` it finds a place in any case. */
+void logger_write_promised(struct logger *l, const struct record *r);
 
 /* log.sync: the reply to a message that was taken waits until its record is written, or on the disk, in every output
  * that is a file. */

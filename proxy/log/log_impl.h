@@ -13,6 +13,7 @@ struct logger {
     struct buf line;
     struct buf_pool pool;
     struct json_time_cache clock;
+    bool promised;         /* room was reserved for the record under way */
     struct recorder *keep; /* takes the lines in place of the outputs; NULL: none */
     struct redact *redact; /* NULL: nothing is redacted */
     struct record record;  /* the caller's, with its component */

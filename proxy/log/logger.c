@@ -6,7 +6,12 @@
 
 enum { REDACT_BLOCK = 4096 };
 
-static bool is_dialogue(enum tnx tnx) { return tnx == TNX_COMMAND || tnx == TNX_SEND || tnx == TNX_DATA; }
+static enum line_worth worth_of(const struct logger *l, enum tnx tnx)
+{
+    if (tnx == TNX_COMMAND || tnx == TNX_SEND || tnx == TNX_DATA)
+        return LINE_DIALOGUE;
+    return l->promised ? LINE_PROMISED : LINE_PLAIN;
+}
 
 bool logger_wants(const struct logger *l, enum level level) { return level <= l->log->level; }
 
@@ -39,7 +44,7 @@ static void logger_put(struct logger *l, const struct record *r, enum log_format
     for (size_t i = 0; l->keep == NULL && i < log->writers; i++) {
         struct log_writer *w = &log->writer[i];
         if (w->format == format && level <= w->level)
-            writer_put(w, l->index, r->time, buf_span(&l->line), is_dialogue(r->tnx));
+            writer_put(w, l->index, r->time, buf_span(&l->line), worth_of(l, r->tnx));
     }
     buf_consume(&l->line, buf_len(&l->line));
 }
@@ -75,6 +80,13 @@ void logger_write(struct logger *l, const struct record *r)
         logger_put_redacted(l, r, level);
     else
         logger_put_all(l, r, level);
+}
+
+void logger_write_promised(struct logger *l, const struct record *r)
+{
+    l->promised = true;
+    logger_write(l, r);
+    l->promised = false;
 }
 
 /* Of two outputs, the one that forbids to read is stricter. */

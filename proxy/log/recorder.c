@@ -42,7 +42,7 @@ static void grow(struct recorder *k, size_t need)
 {
     size_t cap = max_size(k->cap, CAP_MIN);
     while (cap < need)
-        cap *= 2;
+        cap += cap / 2;
     char *data = malloc(cap);
     if (data == NULL)
         abort();
@@ -55,6 +55,18 @@ static void grow(struct recorder *k, size_t need)
     k->head = 0;
 }
 
+/* Half as much again, so that a full one is not moved for each line. */
+static void make_room(struct recorder *k, size_t need)
+{
+    size_t want = (k->len + need) / 2 * 3;
+    if (want > k->cap) {
+        grow(k, want);
+    } else {
+        memmove(k->data, k->data + k->head, k->len);
+        k->head = 0;
+    }
+}
+
 void recorder_add(struct recorder *k, const struct record *r, enum log_format format, bool first, struct span line)
 {
     struct kept e = { .time = r->time, .len = (uint32_t)line.n, .tnx = r->tnx, .format = format, .first = first };
@@ -65,12 +77,8 @@ void recorder_add(struct recorder *k, const struct record *r, enum log_format fo
     }
     while (k->len + need > RECORDER_MAX)
         drop_oldest(k);
-    if (k->len + need > k->cap)
-        grow(k, k->len + need);
-    if (k->head + k->len + need > k->cap) {
-        memmove(k->data, k->data + k->head, k->len);
-        k->head = 0;
-    }
+    if (k->head + k->len + need > k->cap)
+        make_room(k, need);
     char *to = k->data + k->head + k->len;
     memcpy(to, &e, sizeof(e));
     memcpy(to + sizeof(e), line.p, line.n);
@@ -91,7 +99,7 @@ static void write_kept(struct logger *l, const struct kept *e, struct span line)
     for (size_t i = 0; i < l->log->writers; i++) {
         struct log_writer *w = &l->log->writer[i];
         if (w->format == e->format && tnx_level(e->tnx) <= w->level)
-            writer_put(w, l->index, e->time, line, true);
+            writer_put(w, l->index, e->time, line, LINE_DIALOGUE);
     }
 }
 

@@ -77,11 +77,14 @@ static void room_check(struct room *r)
         room_shut(r);
 }
 
-bool room_allows(const struct room *r, size_t octets, bool dialogue)
+bool room_allows(const struct room *r, size_t octets, enum line_worth worth)
 {
+    bool dialogue = worth == LINE_DIALOGUE;
     if (UNLIKELY(atomic_load_explicit(&r->closed, memory_order_relaxed)))
         return false;
     if (LIKELY(r->overflow != OVERFLOW_DROP && room_state(r) != LOG_TEMPFAIL))
+        return true;
+    if (worth == LINE_PROMISED && r->overflow != OVERFLOW_DROP)
         return true;
     if (UNLIKELY(dialogue && atomic_load_explicit(&r->starved, memory_order_relaxed)))
         return false;

@@ -31,14 +31,18 @@ struct room {
     atomic_bool starved;
 };
 
+/* How much a line is worth where room is short: dialogue (command, send, data) is lost first; what was promised by a
+ * reservation is kept even where there is no room, for there is an end to it: nothing is reserved any more. */
+enum line_worth { LINE_DIALOGUE, LINE_PLAIN, LINE_PROMISED };
+
 void room_init(struct room *r, const struct output_settings *set, const atomic_long *reserved, int notice);
 
 static inline enum log_state room_state(const struct room *r)
 {
     return (enum log_state)(atomic_load_explicit(&r->state, memory_order_relaxed) & 3);
 }
-/* May a line be put, after which `octets` more are used? `dialogue`: command, send, data, which are lost first. */
-bool room_allows(const struct room *r, size_t octets, bool dialogue);
+/* May a line be put, after which `octets` more are used? */
+bool room_allows(const struct room *r, size_t octets, enum line_worth worth);
 void room_use(struct room *r, size_t octets);
 void room_free(struct room *r, size_t octets);
 /* The reservations have changed. */

@@ -159,11 +159,11 @@ static void writer_rouse(struct log_writer *w, enum writer_wait waiting)
         writer_kick(w);
 }
 
-void writer_put(struct log_writer *w, unsigned i, usec_t time, struct span line, bool dialogue)
+void writer_put(struct log_writer *w, unsigned i, usec_t time, struct span line, enum line_worth worth)
 {
     struct queue *q = &w->queue[i];
     size_t octets = queue_octets(line.n);
-    if (UNLIKELY(!room_allows(&w->room, q->unreported + octets, dialogue))) {
+    if (UNLIKELY(!room_allows(&w->room, q->unreported + octets, worth))) {
         queue_lose(q);
     } else {
         queue_put(q, time, line);

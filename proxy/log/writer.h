@@ -87,7 +87,7 @@ void writer_kick(struct log_writer *w);
 /* From the watch: the oldest note; false: there is none. */
 bool writer_take_note(struct log_writer *w, struct output_note *out) MUST_CHECK;
 /* From the thread of logger i. */
-void writer_put(struct log_writer *w, unsigned i, usec_t time, struct span line, bool dialogue);
+void writer_put(struct log_writer *w, unsigned i, usec_t time, struct span line, enum line_worth worth);
 /* From the thread of logger i: it waits for what it has put. */
 void writer_await(struct log_writer *w, unsigned i);
 /* Records that were made for this output and are neither written nor counted in a `dropped` that is: while nobody puts.

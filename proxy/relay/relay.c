@@ -188,7 +188,7 @@ static void trace_caps(const struct session *s)
     smtp_caps_withheld(&s->offer->upstream, &view->caps, &view->rules, add_withheld, &withheld);
     record_close_list(&r);
     record_cstr(&r, KEY_MSG, "Extensions offered to the client");
-    trace_emit(&s->trace, &r);
+    trace_emit(&s->trace, &r, false);
     buf_free(&shown);
 }
 

@@ -39,7 +39,7 @@ enum txn_stage relay_stage(const struct session *s)
 static void emit(void *arg, const struct record *r)
 {
     const struct session *s = arg;
-    trace_emit(&s->trace, r);
+    trace_emit(&s->trace, r, s->reserved > 0);
 }
 
 static void describe_session(const struct session *s, struct txn_session *out)
@@ -184,11 +184,11 @@ void relay_mail(void *owner, smtp_slot slot, const struct smtp_envelope_command 
     s->txn = txn_new(++s->txn_number, s->w->loop.mono);
     s->state = RELAY_MAIL;
     txn_mail(s->txn, cmd->path, cmd->arg, cmd->mail);
-    relay_reserve(s, ROOM_TXN);
     if (cmd->refusal != NULL) {
         relay_finish(s, relay_status(cmd->refusal), STAGE_MAIL, BY_SMTPTAP, cmd->refusal);
         return;
     }
+    relay_reserve(s, ROOM_TXN);
     if (s->up != NULL && relay_refuses_untold(s)) {
         refuse_mail(s, slot, SMTP_OWN_IDENTITY_UNTOLD);
         return;

@@ -21,9 +21,13 @@ static void write_dialogue(const struct trace *t, const struct record *r)
         logger_keep(t->log, t->kept, r);
 }
 
-void trace_emit(const struct trace *t, const struct record *r)
+void trace_emit(const struct trace *t, const struct record *r, bool promised)
 {
-    if (!t->quiet)
+    if (t->quiet)
+        return;
+    if (promised)
+        logger_write_promised(t->log, r);
+    else
         logger_write(t->log, r);
 }
 
@@ -255,7 +259,7 @@ static void error_record(const struct trace *t, enum side side, unsigned txn, co
     struct span msg[] = { span_str(side_word(side)), SPAN_LIT(" "), span_str(host ? host : t->host), SPAN_LIT(": "),
                           span_str(text) };
     record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
-    trace_emit(t, &r);
+    trace_emit(t, &r, false);
 }
 
 void trace_error(const struct trace *t, enum side side, unsigned txn, enum record_error err, const char *stage,

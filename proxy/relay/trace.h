@@ -66,6 +66,7 @@ void trace_xattrs(const struct trace *t, enum tnx tnx, const struct smtp_xattrs 
 /* Something did not go well: the dialogue so far is written, and what is still to come. */
 void trace_went_wrong(const struct trace *t);
 /* Writes a record that somebody else has made. */
-void trace_emit(const struct trace *t, const struct record *r);
+/* promised: room is reserved for it. */
+void trace_emit(const struct trace *t, const struct record *r, bool promised);
 
 #endif

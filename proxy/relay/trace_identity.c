@@ -65,7 +65,7 @@ void trace_proxy(const struct trace *t, const struct netaddr *peer, const struct
     struct span told[] = { SPAN_LIT("Connection of "), span_str(host), SPAN_LIT(" through "), span_str(proxy) };
     struct span bad[] = { SPAN_LIT("PROXY header of "), span_str(proxy), SPAN_LIT(" refused: "), span_str(why) };
     record_cat(&r, KEY_MSG, header != NULL ? told : bad, 4);
-    trace_emit(t, &r);
+    trace_emit(t, &r, false);
 }
 
 void trace_deauth(const struct trace *t)
@@ -79,7 +79,7 @@ void trace_deauth(const struct trace *t)
     record_cstr(&r, KEY_HOST, t->host);
     struct span msg[] = { span_str(t->user), SPAN_LIT(" is logged out by XCLIENT") };
     record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
-    trace_emit(t, &r);
+    trace_emit(t, &r, false);
 }
 
 static void trace_attribute(const struct trace *t, enum tnx tnx, const struct smtp_xattrs *attrs, enum smtp_xattr attr)
@@ -95,7 +95,7 @@ static void trace_attribute(const struct trace *t, enum tnx tnx, const struct sm
     record_str(&r, xclient ? KEY_XCLIENT : KEY_XFORWARD, value);
     struct span msg[] = { xclient ? SPAN_LIT("XCLIENT ") : SPAN_LIT("XFORWARD "), name, SPAN_LIT("="), value };
     record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
-    trace_emit(t, &r);
+    trace_emit(t, &r, false);
 }
 
 void trace_xattrs(const struct trace *t, enum tnx tnx, const struct smtp_xattrs *attrs)

@@ -6,6 +6,7 @@
 W1  1 KiB, one message a connection, 50 sessions      W4  idle sessions after EHLO and after RCPT: memory of each
 W2  1 KiB, many messages a connection, 50 sessions    W5  one session, one transaction after the other: latency
 W3  1 MiB, many messages a connection, 8 sessions
+smtptap-write, smtptap-fsync: with log.sync (TMPDIR says on which disk); smtptap-failed: with log.transcript
 T1, T2, T3  as W1, W2, W3, the client's leg in TLS 1.3 (ECDSA P-256); T1r: T1 with TLS sessions resumed
 
 Peers run interleaved in one round, in reversed order every other round; figures are medians over the rounds. `ratio` is
@@ -231,7 +232,7 @@ def nginx(run, port, sink, pem):
     return [find("nginx"), "-p", run, "-e", f"{run}/error.log", "-c", written(run, "nginx.conf", text)], ["error.log"]
 
 
-def smtptap(level):
+def smtptap(level, **log):
     def start(run, port, sink, pem):
         listener = {"address": f"127.0.0.1:{port}"}
         if pem:
@@ -242,7 +243,7 @@ def smtptap(level):
             "limits": {"max_connections": 30000},
             "timeouts": {"shutdown": "2s"},
             "upstream": {"servers": [f"127.0.0.1:{sink}"], "tls": "none", "identity": "none"},
-            "log": {"level": level, "outputs": [{"type": "file", "path": f"{run}/smtptap.log"}]},
+            "log": {"level": level, "outputs": [{"type": "file", "path": f"{run}/smtptap.log"}], **log},
         }
         return [program(), "run", "-c", written(run, "smtptap.json", json.dumps(config))], ["smtptap.log"]
     return start
@@ -252,7 +253,9 @@ def program():
     return os.path.abspath(os.environ.get("SMTPTAP") or os.path.join(ROOT, "smtptap"))
 
 
-PEERS = {"haproxy": haproxy, "nginx": nginx, "smtptap": smtptap("info"), "smtptap-debug": smtptap("debug")}
+PEERS = {"haproxy": haproxy, "nginx": nginx, "smtptap": smtptap("info"), "smtptap-debug": smtptap("debug"),
+         "smtptap-write": smtptap("info", sync="write"), "smtptap-fsync": smtptap("info", sync="fsync"),
+         "smtptap-failed": smtptap("debug", transcript="failed")}
 
 
 def missing(peer):

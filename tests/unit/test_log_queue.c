@@ -194,23 +194,23 @@ static void parts_of_lines(void **state)
 
 static const struct {
     enum log_overflow overflow;
-    enum log_state full;     /* the state when lines fill it */
-    size_t dialogue, others; /* octets that may be used with a line of that kind, while it is full */
+    enum log_state full;               /* the state when lines fill it */
+    size_t dialogue, others, promised; /* octets that may be used with a line of that worth, while it is full */
 } ROOMS[] = {
-    { OVERFLOW_DROP, LOG_OPEN, 750, 1000 },
-    { OVERFLOW_BLOCK, LOG_BLOCKED, SIZE_MAX, SIZE_MAX },
-    { OVERFLOW_TEMPFAIL, LOG_TEMPFAIL, 1000, 1500 },
+    { OVERFLOW_DROP, LOG_OPEN, 750, 1000, 1000 },
+    { OVERFLOW_BLOCK, LOG_BLOCKED, SIZE_MAX, SIZE_MAX, SIZE_MAX },
+    { OVERFLOW_TEMPFAIL, LOG_TEMPFAIL, 1000, 1500, SIZE_MAX },
 };
 
-static void check_limit(struct room *r, bool dialogue, size_t limit)
+static void check_limit(struct room *r, enum line_worth worth, size_t limit)
 {
     size_t used = (size_t)r->used;
     if (limit == SIZE_MAX) {
-        assert_true(room_allows(r, 1000000, dialogue));
+        assert_true(room_allows(r, 1000000, worth));
         return;
     }
-    assert_int_equal(room_allows(r, limit - used, dialogue), limit >= used);
-    assert_false(room_allows(r, limit - used + 1, dialogue) && limit >= used);
+    assert_int_equal(room_allows(r, limit - used, worth), limit >= used);
+    assert_false(room_allows(r, limit - used + 1, worth) && limit >= used);
 }
 
 static void full_and_empty(void **state)
@@ -228,15 +228,16 @@ static void full_and_empty(void **state)
         assert_int_equal(room_state(&r), ROOMS[i].full);
         assert_int_equal(r.refusing, ROOMS[i].full == LOG_TEMPFAIL);
         room_free(&r, 301);
-        check_limit(&r, true, ROOMS[i].dialogue);
-        check_limit(&r, false, ROOMS[i].others);
+        check_limit(&r, LINE_DIALOGUE, ROOMS[i].dialogue);
+        check_limit(&r, LINE_PLAIN, ROOMS[i].others);
+        check_limit(&r, LINE_PROMISED, ROOMS[i].promised);
         assert_int_equal(room_state(&r), ROOMS[i].full);
         assert_int_equal(atomic_exchange(&r.changed, false), ROOMS[i].full != LOG_OPEN);
         room_free(&r, 200);
         assert_int_equal(room_state(&r), LOG_OPEN);
         assert_int_equal(r.changed, ROOMS[i].full != LOG_OPEN);
         room_close(&r);
-        assert_false(room_allows(&r, 1, false));
+        assert_false(room_allows(&r, 1, LINE_PROMISED));
         room_use(&r, 100000);
         assert_int_equal(room_state(&r), LOG_OPEN);
     }
