@@ -38,11 +38,8 @@ static void drop_oldest(struct recorder *k)
     k->len -= sizeof(e) + e.len;
 }
 
-static void grow(struct recorder *k, size_t need)
+static void grow(struct recorder *k, size_t cap)
 {
-    size_t cap = max_size(k->cap, CAP_MIN);
-    while (cap < need)
-        cap += cap / 2;
     char *data = malloc(cap);
     if (data == NULL)
         abort();
@@ -58,7 +55,7 @@ static void grow(struct recorder *k, size_t need)
 /* Half as much again, so that a full one is not moved for each line. */
 static void make_room(struct recorder *k, size_t need)
 {
-    size_t want = (k->len + need) / 2 * 3;
+    size_t want = max_size((k->len + need) / 2 * 3, CAP_MIN);
     if (want > k->cap) {
         grow(k, want);
     } else {
