@@ -61,7 +61,7 @@ def test_chunks_and_what_is_pipelined_behind_the_end(world, sync):
         c.chunk(b"one\r\n").expect(250)
         c.chunk(b"two\r\n", last=True).send(b"MAIL FROM:<a@b.example>\r\nRSET\r\n")
         c.expect(250)
-        assert len(on_disk(tap)) == 2 * n - 1
+        assert sum(r["status"] == "accepted" for r in on_disk(tap)) == n
         c.expect(250)
         c.expect(250)
     c.quit()
