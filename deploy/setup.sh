@@ -6,7 +6,7 @@ build='gcc make pkg-config libc6-dev libev-dev libssl-dev libjson-c-dev libc-are
   librdkafka-dev'
 test="$build clang libclang-rt-14-dev clang-format clang-tidy cppcheck libcmocka-dev
   python3 python3-pytest python3-pytest-xdist python3-pytest-timeout
-  postfix haproxy swaks curl msmtp openssl procps testssl.sh rsyslog rsyslog-openssl
+  postfix haproxy swaks curl msmtp openssl procps testssl.sh nodejs node-nodemailer rsyslog rsyslog-openssl
   dovecot-core dovecot-lmtpd libnet-ssleay-perl libauthen-sasl-perl
   libdb5.3 libgnutls-dane0 libidn12 libnsl2"
 bench="$build python3 postfix haproxy nginx libnginx-mod-mail procps valgrind"
