@@ -91,7 +91,7 @@ static void buf_move(struct buf *b, char *to, size_t cap)
     b->cap = cap;
 }
 
-char *buf_reserve(struct buf *b, size_t n)
+char *buf_grow(struct buf *b, size_t n)
 {
     if (b->base == NULL && n <= BUF_BLOCK) {
         b->base = block_take(b->pool);
@@ -112,22 +112,6 @@ char *buf_reserve(struct buf *b, size_t n)
     b->tail = len;
     b->head = 0;
     return b->base + b->tail;
-}
-
-void buf_commit(struct buf *b, size_t n)
-{
-    assert(n <= b->cap - b->tail);
-    b->tail += n;
-    if (b->tail == b->head)
-        buf_free(b);
-}
-
-void buf_append(struct buf *b, const void *p, size_t n)
-{
-    if (n == 0)
-        return;
-    memcpy(buf_reserve(b, n), p, n);
-    b->tail += n;
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

@@ -9,7 +9,9 @@
 #ifndef COMMON_BUF_H
 #define COMMON_BUF_H
 
+#include <assert.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "common/span.h"
 
@@ -46,15 +48,39 @@ static inline struct span buf_span(const struct buf *b)
 /* Makes room for at least n more bytes and returns where they go; buf_commit() then counts those that came.
  * Pointers into the buffer are invalid afterwards. Never NULL: out of memory aborts the process. Where nothing came,
  * buf_commit(b, 0) gives the block of an empty buffer back. */
-char *buf_reserve(struct buf *b, size_t n);
+static inline char *buf_reserve(struct buf *b, size_t n);
 static inline size_t buf_room(const struct buf *b) { return b->cap - b->tail; }
-void buf_commit(struct buf *b, size_t n);
-void buf_append(struct buf *b, const void *p, size_t n);
+static inline void buf_commit(struct buf *b, size_t n);
+static inline void buf_append(struct buf *b, const void *p, size_t n);
 static inline void buf_append_span(struct buf *b, struct span s) { buf_append(b, s.p, s.n); }
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Takes n bytes from the head; an emptied buffer gives its block back. */
 void buf_consume(struct buf *b, size_t n);
 /* The same for a secret: the bytes are wiped, also where they once stood in this memory. */
 void buf_consume_secret(struct buf *b, size_t n);
+
+/* For buf_reserve() where there is no room. */
+char *buf_grow(struct buf *b, size_t n);
+
+static inline char *buf_reserve(struct buf *b, size_t n)
+{
+    return LIKELY(b->base != NULL && b->cap - b->tail >= n) ? b->base + b->tail : buf_grow(b, n);
+}
+
+static inline void buf_commit(struct buf *b, size_t n)
+{
+    assert(n <= b->cap - b->tail);
+    b->tail += n;
+    if (UNLIKELY(b->tail == b->head))
+        buf_free(b);
+}
+
+static inline void buf_append(struct buf *b, const void *p, size_t n)
+{
+    if (n == 0)
+        return;
+    memcpy(buf_reserve(b, n), p, n);
+    b->tail += n;
+}
 
 #endif

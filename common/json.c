@@ -75,30 +75,70 @@ static bool all_clean(uint64_t x)
     return (bad & tops) == 0;
 }
 
+/* Under 16 bytes, in two loads that overlap; false: not all of them are clean, and nothing is promised of `to`. */
+static bool copy_short(char *to, const char *from, size_t n)
+{
+    uint64_t head, tail;
+    uint32_t low, high;
+    if (n >= sizeof(head)) {
+        memcpy(&head, from, sizeof(head));
+        memcpy(&tail, from + n - sizeof(tail), sizeof(tail));
+        if (!all_clean(head) || !all_clean(tail))
+            return false;
+        memcpy(to, &head, sizeof(head));
+        memcpy(to + n - sizeof(tail), &tail, sizeof(tail));
+        return true;
+    }
+    if (n < sizeof(low))
+        return false;
+    memcpy(&low, from, sizeof(low));
+    memcpy(&high, from + n - sizeof(high), sizeof(high));
+    if (!all_clean(low | (uint64_t)high << 32))
+        return false;
+    memcpy(to, &low, sizeof(low));
+    memcpy(to + n - sizeof(high), &high, sizeof(high));
+    return true;
+}
+
+#if JSON_SSE2
+/* Copies 16 bytes; which of them need care, a bit each. */
+static unsigned copy_16(char *to, const char *from)
+{
+    const __m128i space = _mm_set1_epi8(0x20), quote = _mm_set1_epi8('"');
+    const __m128i backslash = _mm_set1_epi8('\\'), del = _mm_set1_epi8(0x7f);
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)from);
+    _mm_storeu_si128((__m128i *)(void *)to, v);
+    /* signed: bytes from 0x80 are below the space too */
+    __m128i bad = _mm_or_si128(_mm_cmplt_epi8(v, space), _mm_cmpeq_epi8(v, quote));
+    bad = _mm_or_si128(bad, _mm_or_si128(_mm_cmpeq_epi8(v, backslash), _mm_cmpeq_epi8(v, del)));
+    return (unsigned)_mm_movemask_epi8(bad);
+}
+#endif
+
 /* Copies bytes up to the first that needs care; returns how many. */
 static size_t copy_clean(char *to, const char *from, size_t n)
 {
     size_t i = 0;
 #if JSON_SSE2
-    const __m128i space = _mm_set1_epi8(0x20), quote = _mm_set1_epi8('"');
-    const __m128i backslash = _mm_set1_epi8('\\'), del = _mm_set1_epi8(0x7f);
     for (; n - i >= 16; i += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(from + i));
-        _mm_storeu_si128((__m128i *)(void *)(to + i), v);
-        /* signed: bytes from 0x80 are below the space too */
-        __m128i bad = _mm_or_si128(_mm_cmplt_epi8(v, space), _mm_cmpeq_epi8(v, quote));
-        bad = _mm_or_si128(bad, _mm_or_si128(_mm_cmpeq_epi8(v, backslash), _mm_cmpeq_epi8(v, del)));
-        int mask = _mm_movemask_epi8(bad);
-        if (mask != 0)
-            return i + (size_t)__builtin_ctz((unsigned)mask);
+        unsigned bad = copy_16(to + i, from + i);
+        if (bad != 0)
+            return i + (size_t)__builtin_ctz(bad);
     }
-#endif
-    for (uint64_t x; n - i >= sizeof(x); i += sizeof(x)) {
+    if (i > 0 && i < n) { /* the last 16 again; those before are clean */
+        unsigned bad = copy_16(to + n - 16, from + n - 16);
+        return bad == 0 ? n : n - 16 + (size_t)__builtin_ctz(bad);
+    }
+#else
+    for (uint64_t x; n - i >= 16; i += sizeof(x)) {
         memcpy(&x, from + i, sizeof(x));
         if (!all_clean(x))
             break;
         memcpy(to + i, &x, sizeof(x));
     }
+#endif
+    if (n - i < 16 && copy_short(to + i, from + i, n - i))
+        return n;
     for (; i < n && is_clean((uint8_t)from[i]); i++)
         to[i] = from[i];
     return i;

@@ -7,8 +7,13 @@
 #include "common/record/cut.h"
 #include "common/record/format.h"
 
+/* Of one size, so that a key is copied without counting. */
+enum { KEY_ROOM = 32 };
 #define X(id, word) [KEY_##id] = { ",\"" word "\":", sizeof(word) + 3 },
-static const struct span KEYS[] = { RECORD_KEYS(X) };
+static const struct {
+    char text[KEY_ROOM];
+    size_t n;
+} KEYS[] = { RECORD_KEYS(X) };
 #undef X
 #define X(id, word, level) [TNX_##id] = { ",\"tnx\":\"" word "\"", sizeof(word) + 8 },
 static const struct span TNX[] = { RECORD_TNX(X) };
@@ -23,8 +28,12 @@ static const struct span LEVELS[] = {
 static void put_key(struct record_writer *w, enum record_key key)
 {
     struct buf *out = w->json.out;
-    size_t skip = out->base[out->tail - 1] == '{';
-    buf_append(out, KEYS[key].p + skip, KEYS[key].n - skip);
+    char *to = buf_reserve(out, KEY_ROOM + 1);
+    size_t skip = to[-1] == '{';
+    memcpy(to, KEYS[key].text, KEY_ROOM);
+    if (UNLIKELY(skip))
+        memmove(to, to + 1, KEY_ROOM - 1);
+    buf_commit(out, KEYS[key].n - skip);
 }
 
 static void put_field_key(struct record_writer *w, const struct record_field *f)

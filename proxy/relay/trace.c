@@ -36,6 +36,21 @@ struct head {
     char tid[48];
 };
 
+/* By hand, for this is in every record of a transaction. */
+static struct span print_tid(const struct trace *t, struct head *h, unsigned txn)
+{
+    char *end = h->tid + sizeof(h->tid), *at = end;
+    do {
+        *--at = (char)('0' + txn % 10);
+        txn /= 10;
+    } while (txn > 0);
+    *--at = '.';
+    size_t n = strlen(t->cid);
+    at -= n;
+    memcpy(at, t->cid, n);
+    return span_of(at, (size_t)(end - at));
+}
+
 static void begin(const struct trace *t, struct record *r, struct head *h, enum tnx tnx, enum side side, unsigned txn,
                   const char *host)
 {
@@ -46,8 +61,7 @@ static void begin(const struct trace *t, struct record *r, struct head *h, enum 
     if (t->cid[0] != '\0')
         record_cstr(r, KEY_CID, t->cid);
     if (txn > 0) {
-        int n = snprintf(h->tid, sizeof(h->tid), "%s.%u", t->cid, txn);
-        record_str(r, KEY_TID, span_of(h->tid, (size_t)n));
+        record_str(r, KEY_TID, print_tid(t, h, txn));
     }
     record_side(r, side);
     if (t->user != NULL)
