@@ -118,6 +118,8 @@ static void print_judgement(struct buf *out, const struct smtp_reply *reply)
 
 void relay_judged(struct session *s, const struct smtp_reply *reply)
 {
+    if (!s->helo_open && list_empty(&s->held)) /* nobody waits: MAIL will ask again */
+        return;
     struct buf text;
     buf_init(&text, &s->w->loop.pool);
     print_judgement(&text, reply);

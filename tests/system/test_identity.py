@@ -2,6 +2,7 @@
 nothing, and relay nowhere."""
 import random
 import socket
+from base64 import b64encode
 import struct
 
 import pytest
@@ -451,6 +452,25 @@ def test_another_identity_is_another_connection(world):
     got = attributes(mta.sessions[1].commands, "XCLIENT")
     assert (got["ADDR"], got["PORT"], got["NAME"], got["LOGIN"], got["HELO"]) == \
         ("192.0.2.7", "9", "two.example", "u@d.example", "two.example")
+
+
+def test_a_local_login_is_told(world):
+    path = world.path("users")
+    with open(path, "w") as f:
+        f.write("alice:{PLAIN}wonderland\n")
+    mta = world.mta(ehlo=(*EHLO, ALL, FORWARD), xclient=each(None, None, b"550 5.7.1 not you\r\n", None))
+    tap = world.tap(mta, {**with_identity("auto"), "auth": {"mode": "optional", "backend": "file", "file": path, "require_tls": False}})
+    login = f"AUTH PLAIN {b64encode(bytes(1) + b'alice' + bytes(1) + b'wonderland').decode()}"
+    c = told(tap)
+    c.ehlo("its.name")
+    c.cmd(login, 235)
+    assert c.deliver().code == 250
+    assert [attributes(s.commands, "XCLIENT")["LOGIN"] for s in mta.sessions] == ["[UNAVAILABLE]", "alice"]
+    assert len(mta.messages) == 1 and mta.messages[0] in mta.sessions[1].messages
+    c.cmd("RSET", 250)
+    # a refusal of the next one is about that one alone
+    c = told(tap)
+    c.cmd("EHLO its.name", 554)
 
 
 def test_a_new_helo_name_is_told(world):
