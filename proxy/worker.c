@@ -11,7 +11,9 @@
 
 #include "proxy/net/dns.h"
 #include "proxy/relay/auth_backends.h"
+
 #include "proxy/relay/client.h"
+#include "proxy/relay/own_hash.h"
 #include "proxy/relay/probe.h"
 
 /* After a crowd has left, its memory goes back to the system. */
@@ -167,6 +169,7 @@ static void free_parts(struct worker *w)
     struct settings *unread = atomic_exchange(&w->reload, NULL);
     settings_unref(&unread);
     ev_async_stop(w->loop.ev, &w->wake);
+    own_hashes_free(&w->own_hashes);
     auth_backends_free(&w->auth);
     dns_free(&w->dns);
     loop_free(&w->loop);
@@ -202,6 +205,7 @@ bool worker_start(struct worker *w, const struct worker_parts *parts, const char
     }
     w->auth = auth_backends_new(parts->auth, &w->loop, w->logger);
     auth_backends_configure(w->auth, w->settings);
+    w->own_hashes = own_hashes_new(&w->loop, auth_backends_port(w->auth));
     watch_listeners(w, parts->listeners);
     if (start_thread(w))
         return true;

@@ -14,6 +14,7 @@
 #include "proxy/relay/offer.h"
 
 struct auth_backends;
+struct own_hashes;
 struct auth_shared;
 struct dns;
 struct worker;
@@ -45,7 +46,7 @@ struct worker {
     atomic_bool counts; /* its loop can be read by the others: they may run before it does */
     struct dns *dns;
     struct auth_backends *auth;
-    struct sasl_client_cache login_cache; /* of our own logins upstream */
+    struct own_hashes *own_hashes; /* of our own logins upstream */
     struct offer_cache offers;
     struct list sessions;
     atomic_uint session_count;

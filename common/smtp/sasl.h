@@ -90,6 +90,9 @@ struct sasl_work {
     unsigned char salted[32]; /* result: PBKDF2 of the password */
 };
 void sasl_work_run(struct sasl_work *work);
+struct sasl_work *sasl_work_copy(const struct sasl_work *work);
+/* Two of SASL_WORK_HASH that have one result. */
+bool sasl_work_same(const struct sasl_work *a, const struct sasl_work *b);
 void sasl_work_free(struct sasl_work **work);
 
 /* --- the side that verifies -------------------------------------------------------------------------------------- */
@@ -173,8 +176,9 @@ struct sasl_client {
 };
 
 enum sasl_client_step {
-    SASL_CLIENT_SEND,  /* send `out`, which may be empty */
-    SASL_CLIENT_FAILED /* send "*": the server is not what it should be, or asks for what can't be given */
+    SASL_CLIENT_SEND,   /* send `out`, which may be empty */
+    SASL_CLIENT_WORK,   /* sasl_client_take_work(), do it, then sasl_client_worked() */
+    SASL_CLIENT_FAILED, /* send "*": the server is not what it should be, or asks for what can't be given */
 };
 
 /* m: of those that sasl_client_choose() gives. Copies what it needs; the cache stays the caller's and outlives it. */
@@ -182,6 +186,10 @@ void sasl_client_init(struct sasl_client *c, enum sasl_mechanism m, const struct
 /* The answer to a challenge. Where the client speaks first (sasl_client_first()), the first call with an empty
  * challenge gives the initial response. `out` is only appended to; it may hold a secret: sasl_buf_free(). */
 enum sasl_client_step sasl_client_step(struct sasl_client *c, struct span challenge, struct buf *out);
+/* After SASL_CLIENT_WORK (a SASL_WORK_HASH), once; the caller frees it. The work of another login that is the same
+ * (sasl_work_same()) will do. */
+struct sasl_work *sasl_client_take_work(struct sasl_client *c);
+enum sasl_client_step sasl_client_worked(struct sasl_client *c, const struct sasl_work *work, struct buf *out);
 /* After the server's 235: was everything said, and with SCRAM the server's signature seen and right? If not, the server
  * is a false one. */
 bool sasl_client_accept(struct sasl_client *c);

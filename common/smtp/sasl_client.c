@@ -8,6 +8,7 @@ enum client_phase {
     CLIENT_FIRST,        /* the initial response is due, or the first challenge of a server that speaks first */
     CLIENT_PASSWORD,     /* LOGIN */
     CLIENT_SERVER_FIRST, /* SCRAM */
+    CLIENT_WORK,
     CLIENT_SERVER_FINAL,
     CLIENT_DONE, /* all is said */
     CLIENT_BROKEN,
@@ -20,6 +21,9 @@ struct sasl_client_private {
     const char *gs2;                  /* static */
     struct sasl_client_cache *cache;
     char *bare;
+    struct buf server_first;                /* WORK */
+    unsigned char about[DIGEST_SHA256];     /* WORK: what the result will depend on */
+    struct sasl_work *work;                 /* to be taken */
     unsigned char signature[DIGEST_SHA256]; /* what the server must show */
 };
 
@@ -68,6 +72,7 @@ void sasl_client_init(struct sasl_client *c, enum sasl_mechanism m, const struct
     own->password = sasl_dup(span_str(params->password));
     own->nonce = sasl_base64(sasl_octets(params->nonce, SASL_NONCE));
     own->cache = params->cache;
+    buf_init(&own->server_first, NULL);
     binding_choose(c, &params->bindings);
 }
 
@@ -80,6 +85,8 @@ void sasl_client_free(struct sasl_client *c)
     sasl_forget(&own->password);
     sasl_forget(&own->nonce);
     sasl_forget(&own->bare);
+    sasl_buf_free(&own->server_first);
+    sasl_work_free(&own->work);
     explicit_bzero(own, sizeof(*own));
     free(own);
     c->own = NULL;
@@ -169,24 +176,6 @@ static void cache_about(const struct sasl_client_private *own, const struct scra
     sasl_forget(&about);
 }
 
-static void salted_password(const struct sasl_client_private *own, const struct scram_salt *salt,
-                            unsigned char salted_r[DIGEST_SHA256])
-{
-    struct sasl_client_cache *cache = own->cache;
-    unsigned char about[DIGEST_SHA256];
-    cache_about(own, salt, about);
-    if (cache != NULL && cache->full && digest_equal(cache->about, about, sizeof(about))) {
-        memcpy(salted_r, cache->salted, DIGEST_SHA256);
-        return;
-    }
-    digest_pbkdf2_sha256(span_str(own->password), sasl_octets(salt->octets, salt->n), salt->iterations, salted_r);
-    if (cache == NULL)
-        return;
-    memcpy(cache->about, about, sizeof(about));
-    memcpy(cache->salted, salted_r, DIGEST_SHA256);
-    cache->full = true;
-}
-
 /* "c=", "r=": what is signed of our last message. */
 static char *without_proof(const struct sasl_client_private *own, struct span nonce)
 {
@@ -201,16 +190,17 @@ static char *without_proof(const struct sasl_client_private *own, struct span no
     return text;
 }
 
-static enum sasl_client_step scram_final(struct sasl_client *c, struct span challenge, struct buf *out)
+static enum sasl_client_step scram_prove(struct sasl_client *c, const unsigned char salted[DIGEST_SHA256],
+                                         struct buf *out)
 {
     struct sasl_client_private *own = c->own;
     struct server_first m;
+    struct span challenge = buf_span(&own->server_first);
     const char *problem = server_first_read(own, challenge, &m);
     if (problem != NULL)
         return broken(c, problem);
-    unsigned char salted[DIGEST_SHA256], proof[DIGEST_SHA256];
+    unsigned char proof[DIGEST_SHA256];
     struct scram_keys keys;
-    salted_password(own, &m.salt, salted);
     scram_keys_make(salted, &keys);
     char *head = without_proof(own, m.nonce);
     char *auth = sasl_format("%s,%.*s,%s", own->bare, SPAN_ARG(challenge), head);
@@ -221,9 +211,45 @@ static enum sasl_client_step scram_final(struct sasl_client *c, struct span chal
     sasl_forget(&text);
     sasl_forget(&auth);
     sasl_forget(&head);
-    explicit_bzero(salted, sizeof(salted));
     explicit_bzero(&keys, sizeof(keys));
     return said(c, CLIENT_SERVER_FINAL);
+}
+
+static enum sasl_client_step scram_challenged(struct sasl_client *c, struct span challenge, struct buf *out)
+{
+    struct sasl_client_private *own = c->own;
+    const struct sasl_client_cache *cache = own->cache;
+    struct server_first m;
+    const char *problem = server_first_read(own, challenge, &m);
+    if (problem != NULL)
+        return broken(c, problem);
+    buf_append_span(&own->server_first, challenge);
+    cache_about(own, &m.salt, own->about);
+    if (cache != NULL && cache->full && digest_equal(cache->about, own->about, sizeof(own->about)))
+        return scram_prove(c, cache->salted, out);
+    own->work = sasl_work_hash(span_str(own->password), &m.salt);
+    own->phase = CLIENT_WORK;
+    return SASL_CLIENT_WORK;
+}
+
+struct sasl_work *sasl_client_take_work(struct sasl_client *c)
+{
+    struct sasl_work *work = c->own->work;
+    c->own->work = NULL;
+    return work;
+}
+
+enum sasl_client_step sasl_client_worked(struct sasl_client *c, const struct sasl_work *work, struct buf *out)
+{
+    struct sasl_client_private *own = c->own;
+    if (own->phase != CLIENT_WORK || !work->ok)
+        return broken(c, "our proof can't be computed");
+    if (own->cache != NULL) {
+        memcpy(own->cache->about, own->about, sizeof(own->about));
+        memcpy(own->cache->salted, work->salted, DIGEST_SHA256);
+        own->cache->full = true;
+    }
+    return scram_prove(c, work->salted, out);
 }
 
 static enum sasl_client_step scram_verify(struct sasl_client *c, struct span challenge)
@@ -274,7 +300,9 @@ enum sasl_client_step sasl_client_step(struct sasl_client *c, struct span challe
         buf_append_span(out, span_str(c->own->password));
         return said(c, CLIENT_DONE);
     case CLIENT_SERVER_FIRST:
-        return scram_final(c, challenge, out);
+        return scram_challenged(c, challenge, out);
+    case CLIENT_WORK:
+        return broken(c, "the server asks on before it was answered");
     case CLIENT_SERVER_FINAL:
         return scram_verify(c, challenge);
     case CLIENT_DONE:

@@ -197,6 +197,23 @@ void sasl_work_run(struct sasl_work *work)
     work->ok = true;
 }
 
+struct sasl_work *sasl_work_copy(const struct sasl_work *work)
+{
+    struct sasl_work *copy = sasl_new(sizeof(*copy));
+    *copy = *work;
+    copy->secret = work->secret != NULL ? sasl_dup(span_str(work->secret)) : NULL;
+    copy->password = work->password != NULL ? sasl_dup(span_str(work->password)) : NULL;
+    copy->username = work->username != NULL ? sasl_dup(span_str(work->username)) : NULL;
+    return copy;
+}
+
+bool sasl_work_same(const struct sasl_work *a, const struct sasl_work *b)
+{
+    return a->kind == SASL_WORK_HASH && b->kind == SASL_WORK_HASH && a->iterations == b->iterations &&
+           span_eq(sasl_octets(a->salt, a->salt_len), sasl_octets(b->salt, b->salt_len)) &&
+           digest_equal_text(span_str(a->password), span_str(b->password));
+}
+
 void sasl_work_free(struct sasl_work **work)
 {
     if (*work == NULL)

@@ -68,6 +68,8 @@ void auth_backends_configure(struct auth_backends *b, const struct settings *set
     auth_servers_configure(b, settings);
 }
 
+struct offload_port *auth_backends_port(struct auth_backends *b) { return b->port; }
+
 void auth_backends_free(struct auth_backends **bp)
 {
     struct auth_backends *b = *bp;

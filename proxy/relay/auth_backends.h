@@ -8,6 +8,7 @@ struct auth_backends;
 struct auth_shared;
 struct logger;
 struct loop;
+struct offload_port;
 struct settings;
 
 /* The process's: threads for slow hashes, which begin with the first login that needs one. Freed after all workers'. */
@@ -18,6 +19,8 @@ void auth_shared_free(struct auth_shared **s);
 struct auth_backends *auth_backends_new(struct auth_shared *s, struct loop *loop, struct logger *logger);
 /* New sessions go by these settings: connections to the sockets that they name are opened, others closed. */
 void auth_backends_configure(struct auth_backends *b, const struct settings *settings);
+/* Its end of the pool of threads; open as long as the backends are. */
+struct offload_port *auth_backends_port(struct auth_backends *b);
 /* No exchange may be open. */
 void auth_backends_free(struct auth_backends **b);
 

@@ -223,7 +223,7 @@ static void on_ready(void *owner, const struct smtp_reply *ehlo)
         finish(d, ehlo);
         return;
     }
-    d->login = own_login_start(d->u, ehlo, &d->w->login_cache, &why);
+    d->login = own_login_start(d->u, ehlo, d->w->own_hashes, &why);
     if (d->login == NULL)
         fail_login(d, why);
 }

@@ -12,6 +12,8 @@
 struct own_login {
     struct upstream *u;
     struct sasl_client client;
+    struct own_hashes *hashes;
+    struct own_hash hash; /* asked for between a challenge and its answer */
     struct smtp_reply ehlo;
     char *ehlo_text;
 };
@@ -35,6 +37,8 @@ static sasl_set offered_by(const struct smtp_reply *ehlo)
     }
     return set;
 }
+
+static void on_hash(struct own_hash *h, const struct sasl_work *work);
 
 static void add(struct own_login *l, enum smtp_step_kind kind, struct span text)
 {
@@ -66,14 +70,16 @@ static bool is_secured(const struct upstream *u)
     return u->stream.ssl != NULL || u->at->kind == ENDPOINT_UNIX || netaddr_is_loopback(&u->peer.remote);
 }
 
-struct own_login *own_login_start(struct upstream *u, const struct smtp_reply *ehlo, struct sasl_client_cache *cache,
+struct own_login *own_login_start(struct upstream *u, const struct smtp_reply *ehlo, struct own_hashes *hashes,
                                   const char **why)
 {
     struct tls_bindings b;
     unsigned char nonce[SASL_NONCE];
     enum sasl_mechanism m = SASL_PLAIN;
     tls_bindings(u->stream.ssl, &b);
-    struct sasl_client_params params = { .username = u->set->username, .password = u->set->password, .cache = cache };
+    struct sasl_client_params params = { .username = u->set->username,
+                                         .password = u->set->password,
+                                         .cache = own_hashes_cache(hashes) };
     params.bindings.exporter = span_of((const char *)b.exporter, b.exporter_len);
     params.bindings.end_point = span_of((const char *)b.end_point, b.end_point_len);
     params.nonce = nonce;
@@ -87,6 +93,8 @@ struct own_login *own_login_start(struct upstream *u, const struct smtp_reply *e
     if (l == NULL)
         abort();
     l->u = u;
+    l->hashes = hashes;
+    own_hash_init(&l->hash, on_hash);
     l->ehlo_text = strndup(ehlo->wire.p, ehlo->wire.n);
     l->ehlo = smtp_reply_read(span_str(l->ehlo_text));
     sasl_client_init(&l->client, m, &params);
@@ -94,29 +102,49 @@ struct own_login *own_login_start(struct upstream *u, const struct smtp_reply *e
     return l;
 }
 
+static void send_response(struct own_login *l, struct span message)
+{
+    struct buf text;
+    buf_init(&text, NULL);
+    codec_base64_encode(&text, message);
+    add(l, SMTP_STEP_RESPONSE, buf_span(&text));
+    sasl_buf_free(&text);
+}
+
 static enum own_login_state respond(struct own_login *l, const struct smtp_reply *reply, const char **why)
 {
-    struct buf challenge, message, text;
+    struct buf challenge, message;
     struct span line = SPAN_NONE;
     size_t pos = 0;
-    enum own_login_state state = OWN_LOGIN_FAILED;
+    enum sasl_client_step step = SASL_CLIENT_FAILED;
     buf_init(&challenge, NULL);
     buf_init(&message, NULL);
-    buf_init(&text, NULL);
     *why = "its challenge is not base64";
     if (reply->lines == 1 && smtp_reply_line(reply, &pos, false, &line) &&
         codec_base64_decode(&challenge, span_trim_right(line))) {
-        bool good = sasl_client_step(&l->client, buf_span(&challenge), &message) == SASL_CLIENT_SEND;
+        step = sasl_client_step(&l->client, buf_span(&challenge), &message);
         *why = l->client.problem;
-        codec_base64_encode(&text, buf_span(&message));
-        if (good)
-            add(l, SMTP_STEP_RESPONSE, buf_span(&text));
-        state = good ? OWN_LOGIN_GOES_ON : OWN_LOGIN_FAILED;
     }
+    if (step == SASL_CLIENT_SEND)
+        send_response(l, buf_span(&message));
+    else if (step == SASL_CLIENT_WORK)
+        own_hash_ask(l->hashes, &l->hash, sasl_client_take_work(&l->client));
     sasl_buf_free(&challenge);
     sasl_buf_free(&message);
-    sasl_buf_free(&text);
-    return state;
+    return step == SASL_CLIENT_FAILED ? OWN_LOGIN_FAILED : OWN_LOGIN_GOES_ON;
+}
+
+/* Where it came to nothing the server's reply to "*" ends the login. */
+static void on_hash(struct own_hash *h, const struct sasl_work *work)
+{
+    struct own_login *l = CONTAINER_OF(h, struct own_login, hash);
+    struct buf message;
+    buf_init(&message, NULL);
+    if (sasl_client_worked(&l->client, work, &message) == SASL_CLIENT_SEND)
+        send_response(l, buf_span(&message));
+    else
+        add(l, SMTP_STEP_RESPONSE, SPAN_LIT("*"));
+    sasl_buf_free(&message);
 }
 
 enum own_login_state own_login_reply(struct own_login *l, const struct smtp_reply *reply, const char **why)
@@ -124,8 +152,10 @@ enum own_login_state own_login_reply(struct own_login *l, const struct smtp_repl
     *why = NULL;
     if (reply->code == 334)
         return respond(l, reply, why);
-    if (!smtp_reply_is(reply, 2))
+    if (!smtp_reply_is(reply, 2)) {
+        *why = l->client.problem;
         return OWN_LOGIN_FAILED;
+    }
     if (sasl_client_accept(&l->client))
         return OWN_LOGIN_DONE;
     *why = "it says yes without having shown that it knows the password";
@@ -140,6 +170,7 @@ void own_login_free(struct own_login **lp)
     *lp = NULL;
     if (l == NULL)
         return;
+    own_hash_cancel(&l->hash);
     sasl_client_free(&l->client);
     free(l->ehlo_text);
     free(l);

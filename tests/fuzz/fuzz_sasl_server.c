@@ -6,6 +6,7 @@
 
 #include "common/codec.h"
 #include "common/smtp/sasl_impl.h"
+#include "tests/unit/sasl_rig.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -112,7 +113,7 @@ static struct span say(struct input *in, struct sasl_client *c, const struct buf
     struct span by = input_message(in);
     if ((in->flags & WITH_CLIENT) == 0)
         return by;
-    if (sasl_client_step(c, buf_span(challenge), out) == SASL_CLIENT_FAILED)
+    if (rig_client_step(c, buf_span(challenge), out) == SASL_CLIENT_FAILED)
         *changed = true;
     *changed = change(out, by) || *changed;
     return buf_span(out);

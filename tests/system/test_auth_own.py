@@ -1,12 +1,16 @@
 """Our own login at the upstream: upstream.username and password_file (protocol.md H9, U1, M8)."""
+import hashlib
 import os
+import threading
+import time
 
 import pytest
 
-from harness.auth import b64, plain
+from harness.auth import b64, plain, unb64
 from harness.mta import CLOSE, EHLO, each
 from harness.tap import run_tool
 from harness.tls import server_context
+from test_auth_file import seconds
 
 USERS = {"proxy": "s3cr3t-of-the-proxy"}
 SECRET = USERS["proxy"]
@@ -28,7 +32,7 @@ def no_trace(tap):
 
 @pytest.mark.parametrize("offered, said", [
     ("PLAIN LOGIN CRAM-MD5", ["AUTH CRAM-MD5", "*"]), ("PLAIN LOGIN", ["AUTH PLAIN *"]),
-    ("LOGIN", ["AUTH LOGIN", "*", "*"]), ("LOGIN GSSAPI PLAIN", ["AUTH PLAIN *"])])
+    ("CRAM-MD5 SCRAM-SHA-256 PLAIN", ["AUTH SCRAM-SHA-256 *", "*", "*"]), ("LOGIN", ["AUTH LOGIN", "*", "*"]), ("LOGIN GSSAPI PLAIN", ["AUTH PLAIN *"])])
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_the_strongest(world, offered, said, end):
     mta = world.mta(ehlo=[*EHLO, "AUTH " + offered], users=USERS)
@@ -70,6 +74,102 @@ def test_u1_next_server(world, auth):
     c.quit()
     error = tap.wait("error", stage="auth")
     assert error["host"] == first.address and len(second.messages) == 1
+    no_trace(tap)
+
+
+SCRAM = [*EHLO, "AUTH SCRAM-SHA-256"]
+
+
+def together(clients, line):
+    for c in clients:
+        c.sock.settimeout(60)
+        c.send(line)
+    over, codes = threading.Event(), []
+
+    def wait_for_all():
+        try:
+            codes.extend(c.reply().code for c in clients)
+        finally:
+            over.set()
+
+    waiter = threading.Thread(target=wait_for_all)
+    waiter.start()
+    return waiter, over, codes
+
+
+def test_hashes_stall_nobody(world):
+    """Logins by SCRAM with as many iterations as we do: the one worker serves another session meanwhile."""
+    mta = world.mta(ehlo=SCRAM, users=USERS)
+    tap = world.tap(mta, {**configured(world), "workers": 1})
+    other = tap.client()
+    other.ehlo()
+    one = seconds(lambda: hashlib.pbkdf2_hmac("sha256", b"x", b"y", 600000))
+    mta.iterations = 600000
+    clients = [tap.client() for _ in range(5)]
+    waiter, over, codes = together(clients, b"EHLO x\r\n")
+    taken = []
+    while not over.is_set():
+        taken.append(seconds(lambda: other.cmd("NOOP", 250)))
+        time.sleep(0.005)
+    waiter.join()
+    assert codes == [250] * 5 and len(taken) > 20
+    worst = sorted(taken)[len(taken) * 9 // 10:]
+    assert worst[0] < one / 4 and sum(t > one / 2 for t in worst) <= 1, (worst, one)
+    for c in clients:
+        assert c.deliver().code == 250
+        c.quit()
+    no_trace(tap)
+
+
+def test_one_hash_for_all_that_come_together(world):
+    """The server asks each for the same."""
+    mta = world.mta(ehlo=SCRAM, users=USERS)
+    mta.iterations, mta.salt = 600000, b"salt"
+    tap = world.tap(mta, {**configured(world), "workers": 1})
+    clients = [tap.client() for _ in range(8)]
+    waiter, over, codes = together(clients, b"EHLO x\r\n")
+    waiter.join()
+    assert codes == [250] * 8
+    for c in clients:
+        c.quit()
+
+
+def test_gone_while_a_hash_is_under_way(world):
+    mta = world.mta(ehlo=SCRAM, users=USERS)
+    mta.iterations = 600000
+    tap = world.tap(mta, configured(world, timeouts={"prepare": "20s"}))
+    clients = []
+    for n in range(6):
+        c = tap.client()
+        clients.append(c)
+        c.send(b"EHLO x\r\n")
+        mta.wait(lambda m: sum(len(s.commands) >= 2 for s in m.sessions) > n, "a challenge")
+        c.reset()
+    for c in clients:
+        tap.closed(c)
+    mta.iterations = 4096
+    c = tap.client()
+    c.ehlo()
+    assert c.deliver().code == 250
+    c.quit()
+    no_trace(tap)
+
+
+def challenge_and_bye(session, line):
+    nonce = unb64(line.decode().split(" ")[2]).decode().split("r=")[1]
+    return f"334 {b64(f'r={nonce}server,s=c2FsdA==,i=600000')}\r\n421 4.3.2 bye\r\n".encode()
+
+
+def test_the_server_is_lost_while_a_hash_is_under_way(world):
+    """It says good-bye behind its challenge."""
+    first = world.mta(ehlo=SCRAM, users=USERS, auth=challenge_and_bye)
+    second = world.mta(ehlo=[*EHLO, "AUTH PLAIN"], users=USERS)
+    tap = world.tap([first, second], configured(world))
+    c = tap.client()
+    c.ehlo()
+    assert c.deliver().code == 250
+    c.quit()
+    assert tap.wait("error", stage="auth")["host"] == first.address and len(second.messages) == 1
     no_trace(tap)
 
 

@@ -45,6 +45,19 @@ static inline void rig_work(struct sasl_work *work)
     }
 }
 
+/* A step of the client's, with the work that it asks for. */
+static inline enum sasl_client_step rig_client_step(struct sasl_client *c, struct span challenge, struct buf *out)
+{
+    enum sasl_client_step step = sasl_client_step(c, challenge, out);
+    if (step != SASL_CLIENT_WORK)
+        return step;
+    struct sasl_work *work = sasl_client_take_work(c);
+    rig_work(work);
+    step = sasl_client_worked(c, work, out);
+    sasl_work_free(&work);
+    return step;
+}
+
 /* Does what the step asks the owner for, until the client or the end is due. user: the only one there is. */
 static inline enum sasl_step rig_settle(struct sasl_server *s, enum sasl_step step, const char *user,
                                         const char *secret, struct buf *challenge)

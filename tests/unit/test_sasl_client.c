@@ -99,14 +99,14 @@ static void transcripts(void **state)
             buf_init(&out, NULL);
             sasl_client_init(&c, t->m, &params);
             for (size_t n = 0; n < stop; n++) {
-                assert_int_equal(sasl_client_step(&c, span_str(t->hears[n]), &out), SASL_CLIENT_SEND);
+                assert_int_equal(rig_client_step(&c, span_str(t->hears[n]), &out), SASL_CLIENT_SEND);
                 if (!span_eq(buf_span(&out), span_str(t->says[n])))
                     fail_msg("talk %zu, step %zu: %.*s", i, n, SPAN_ARG(buf_span(&out)));
                 sasl_buf_free(&out);
             }
             bool whole = stop == STEPS || t->says[stop] == NULL;
             assert_int_equal(sasl_client_accept(&c), whole);
-            assert_int_equal(sasl_client_step(&c, SPAN_LIT("more"), &out), SASL_CLIENT_FAILED);
+            assert_int_equal(rig_client_step(&c, SPAN_LIT("more"), &out), SASL_CLIENT_FAILED);
             assert_non_null(c.problem);
             assert_false(sasl_client_accept(&c));
             assert_true(buf_empty(&out));
@@ -123,7 +123,7 @@ static void plain_said(void **state)
     struct buf out;
     buf_init(&out, NULL);
     sasl_client_init(&c, SASL_PLAIN, &params);
-    assert_int_equal(sasl_client_step(&c, SPAN_NONE, &out), SASL_CLIENT_SEND);
+    assert_int_equal(rig_client_step(&c, SPAN_NONE, &out), SASL_CLIENT_SEND);
     assert_true(span_eq(buf_span(&out), SPAN_LIT("\0user\0pencil")));
     assert_true(sasl_client_accept(&c));
     sasl_buf_free(&out);
@@ -140,7 +140,7 @@ static void cram_said(void **state)
     struct buf out;
     buf_init(&out, NULL);
     sasl_client_init(&c, SASL_CRAM_MD5, &params);
-    assert_int_equal(sasl_client_step(&c, SPAN_LIT("<1896.697170952@postoffice.reston.mci.net>"), &out),
+    assert_int_equal(rig_client_step(&c, SPAN_LIT("<1896.697170952@postoffice.reston.mci.net>"), &out),
                      SASL_CLIENT_SEND);
     assert_true(span_eq(buf_span(&out), SPAN_LIT("tim b913a602c7eda7a495b4e6e7334d3890")));
     sasl_buf_free(&out);
@@ -157,7 +157,7 @@ static void scram_header(void **state)
     struct buf out;
     buf_init(&out, NULL);
     sasl_client_init(&c, SASL_SCRAM_SHA_256, &params);
-    assert_int_equal(sasl_client_step(&c, SPAN_NONE, &out), SASL_CLIENT_SEND);
+    assert_int_equal(rig_client_step(&c, SPAN_NONE, &out), SASL_CLIENT_SEND);
     assert_true(span_eq(buf_span(&out), SPAN_LIT("y,,n=u=3Ds=2Cer,r=AAECAwQFBgcICQoLDA0ODxAR")));
     sasl_buf_free(&out);
     sasl_client_free(&c);
@@ -173,7 +173,7 @@ static void scram_at(struct sasl_client *c, size_t count, struct sasl_client_cac
     buf_init(&out, NULL);
     sasl_client_init(c, SASL_SCRAM_SHA_256, &params);
     for (size_t i = 0; i < count; i++)
-        assert_int_equal(sasl_client_step(c, span_str(good[i]), &out), SASL_CLIENT_SEND);
+        assert_int_equal(rig_client_step(c, span_str(good[i]), &out), SASL_CLIENT_SEND);
     sasl_buf_free(&out);
 }
 
@@ -183,7 +183,7 @@ static bool refused(size_t count, struct span text, struct sasl_client_cache *ca
     struct buf out;
     buf_init(&out, NULL);
     scram_at(&c, count, cache);
-    bool no = sasl_client_step(&c, text, &out) == SASL_CLIENT_FAILED;
+    bool no = rig_client_step(&c, text, &out) == SASL_CLIENT_FAILED;
     if (no) {
         assert_non_null(c.problem);
         assert_null(strstr(c.problem, "pencil"));
@@ -264,9 +264,9 @@ static bool proof_is_right(const char *password, struct sasl_client_cache *cache
     struct buf out;
     buf_init(&out, NULL);
     sasl_client_init(&c, SASL_SCRAM_SHA_256, &params);
-    assert_int_equal(sasl_client_step(&c, SPAN_NONE, &out), SASL_CLIENT_SEND);
+    assert_int_equal(rig_client_step(&c, SPAN_NONE, &out), SASL_CLIENT_SEND);
     sasl_buf_free(&out);
-    assert_int_equal(sasl_client_step(&c, SPAN_LIT(SERVER_FIRST), &out), SASL_CLIENT_SEND);
+    assert_int_equal(rig_client_step(&c, SPAN_LIT(SERVER_FIRST), &out), SASL_CLIENT_SEND);
     bool right = span_eq(buf_span(&out), span_str(TALKS[3].says[1]));
     sasl_buf_free(&out);
     sasl_client_free(&c);
@@ -291,6 +291,35 @@ static void cached(void **state)
     assert_memory_equal(&kept, &cache, sizeof(cache));
 }
 
+/* The owner does the work; out of turn it is refused, and what was never taken is freed. */
+static void work(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 4; how++) {
+        struct sasl_client c;
+        struct buf out;
+        buf_init(&out, NULL);
+        scram_at(&c, 1, NULL);
+        assert_int_equal(sasl_client_step(&c, SPAN_LIT(SERVER_FIRST), &out), SASL_CLIENT_WORK);
+        assert_true(buf_empty(&out));
+        assert_false(how == 0 && sasl_client_accept(&c));
+        struct sasl_work *work = how > 1 ? sasl_client_take_work(&c) : NULL;
+        if (how == 1)
+            assert_int_equal(sasl_client_step(&c, SPAN_LIT(SERVER_FIRST), &out), SASL_CLIENT_FAILED);
+        if (how > 1) {
+            assert_null(sasl_client_take_work(&c));
+            rig_work(work);
+            work->ok = how == 2;
+            assert_int_equal(sasl_client_worked(&c, work, &out), how == 2 ? SASL_CLIENT_SEND : SASL_CLIENT_FAILED);
+            assert_int_equal(buf_empty(&out), how == 3);
+            assert_int_equal(sasl_client_worked(&c, work, &out), SASL_CLIENT_FAILED);
+        }
+        sasl_work_free(&work);
+        sasl_buf_free(&out);
+        sasl_client_free(&c);
+    }
+}
+
 static void not_for_passwords(void **state)
 {
     (void)state;
@@ -302,7 +331,7 @@ static void not_for_passwords(void **state)
         buf_init(&out, NULL);
         /* -PLUS without a binding, and an empty challenge of CRAM-MD5 */
         sasl_client_init(&c, i < 3 ? wrong[i] : i == 3 ? SASL_SCRAM_SHA_256_PLUS : SASL_CRAM_MD5, &params);
-        assert_int_equal(sasl_client_step(&c, SPAN_NONE, &out), SASL_CLIENT_FAILED);
+        assert_int_equal(rig_client_step(&c, SPAN_NONE, &out), SASL_CLIENT_FAILED);
         assert_true(buf_empty(&out));
         assert_false(sasl_client_accept(&c));
         sasl_client_free(&c);
@@ -312,9 +341,16 @@ static void not_for_passwords(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chosen),          cmocka_unit_test(transcripts),  cmocka_unit_test(plain_said),
-        cmocka_unit_test(cram_said),       cmocka_unit_test(scram_header), cmocka_unit_test(false_servers),
-        cmocka_unit_test(cut_and_changed), cmocka_unit_test(cached),       cmocka_unit_test(not_for_passwords),
+        cmocka_unit_test(chosen),
+        cmocka_unit_test(transcripts),
+        cmocka_unit_test(plain_said),
+        cmocka_unit_test(cram_said),
+        cmocka_unit_test(scram_header),
+        cmocka_unit_test(false_servers),
+        cmocka_unit_test(cut_and_changed),
+        cmocka_unit_test(cached),
+        cmocka_unit_test(work),
+        cmocka_unit_test(not_for_passwords),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,7 +69,7 @@ static enum sasl_step answer(struct sasl_client *c, struct sasl_server *s, const
 {
     struct buf out;
     buf_init(&out, NULL);
-    o->client_failed = sasl_client_step(c, buf_span(challenge), &out) == SASL_CLIENT_FAILED;
+    o->client_failed = rig_client_step(c, buf_span(challenge), &out) == SASL_CLIENT_FAILED;
     sasl_buf_free(challenge);
     o->lengths[o->messages++] = buf_len(&out);
     harm_do(&d->harm, number, &out);

@@ -61,6 +61,26 @@ FAILED = b"535 5.7.8 Error: authentication failed\r\n"
 GOOD = b"235 2.7.0 Authentication successful\r\n"
 
 
+def scram_login(session, first):
+    """A SCRAM server with a salt of its own for each login."""
+    mta = session.mta
+    gs2, bare = unb64(first).decode().split(",,", 1)
+    nonce = bare.split("r=", 1)[1] + "server"
+    user = bare.split(",", 1)[0][2:]
+    salt = b64(mta.salt or os.urandom(16))
+    server_first = f"r={nonce},s={salt},i={mta.iterations}"
+    final = session.ask(b64(server_first))
+    if final is None:
+        return b"501 5.7.0 cancelled\r\n"
+    without, proof = unb64(final).decode().rsplit(",p=", 1)
+    assert without == f"c={b64(gs2 + ',,')},r={nonce}", without
+    client = Scram(user, mta.users.get(user, ""))
+    client.nonce, client.gs2, client.bare = nonce, gs2 + ",,", bare
+    if unb64(client.final(b64(server_first))).decode().rsplit(",p=", 1)[1] != proof:
+        return FAILED
+    return GOOD if session.ask(b64("v=" + b64(client.expected))) == "" else FAILED
+
+
 def login(session, line):
     """What the scripted upstream answers to AUTH in the end; its `users` are name -> password."""
     words = line.decode().split(" ")
@@ -87,6 +107,8 @@ def login(session, line):
             return b"501 5.7.0 cancelled\r\n"
         user = unb64(got).decode().split(" ")[0]
         good = user in users and got == cram(user, users[user], challenge)
+    elif mechanism == "SCRAM-SHA-256":
+        return scram_login(session, initial if initial is not None else session.ask(""))
     else:  # bearer tokens
         got = unb64(initial if initial is not None else session.ask("")).decode()
         good = any(f"auth=Bearer {token}\x01" in got for token in users.values())

@@ -379,6 +379,7 @@ class ScriptedMta:
         implicit. users: name -> password, for AUTH where ehlo has it."""
         self.context, self.implicit, self.users = context, implicit, users or {}
         self.proxy = proxy
+        self.iterations, self.salt = 4096, None  # of SCRAM; None: another one for each login
         self.script = dict(script or {}, **stages)
         if not isinstance(ehlo, (list, tuple)) or any(not isinstance(x, str) for x in ehlo):
             self.script["ehlo"], ehlo = ehlo, EHLO
