@@ -93,7 +93,7 @@ struct smtp_server_ops {
      * the command must be thrown away first (T7). smtp_server_secured() tells of its success. */
     void (*starttls)(void *owner, smtp_slot slot);
     /* AUTH: an exchange begins. 334 goes on with it, every other reply ends it; 2xx is success. At max_auth_failures
-     * a 5xx becomes 421 (A12). */
+     * a 5xx becomes 421 (A12); a 50x to "*" is none that counts. */
     void (*auth)(void *owner, smtp_slot slot, const struct smtp_auth_command *cmd);
     /* The answer to the last 334: base64, may be empty. */
     void (*auth_response)(void *owner, smtp_slot slot, struct span text);
@@ -178,6 +178,7 @@ struct smtp_server {
     bool may_xclient, may_xforward;       /* set by the owner */
     const struct smtp_reply *auth_broken; /* to the line that broke the exchange */
     bool authenticated;
+    bool auth_failed; /* the exchange under way has */
     bool bound;       /* NOOP and RSET go to the backend */
     bool secret;      /* what the last step took may hold a secret: the owner wipes it */
     bool secured;     /* the client speaks TLS */
@@ -228,6 +229,9 @@ void smtp_server_reply_one(struct smtp_server *s, smtp_slot slot, const struct s
 void smtp_server_offer(struct smtp_server *s, const struct smtp_caps *offer);
 /* The session is somebody's, or is not any more, by other ways than AUTH. */
 void smtp_server_authenticated(struct smtp_server *s, bool on);
+/* The 334 that is given next tells of a failure (an error of OAuth's or SCRAM's): whatever ends the exchange now, if it
+ * is a 5xx it counts to max_auth_failures, which a cancelled or broken exchange doesn't. */
+void smtp_server_auth_failed(struct smtp_server *s);
 /* From now on NOOP and RSET are relayed: what the session is hangs on the upstream's connection (A). */
 void smtp_server_bind(struct smtp_server *s);
 /* The client speaks TLS now: what it said before is forgotten (T8), also its login, but not that it sent AUTH lines. */

@@ -100,12 +100,21 @@ void smtp_server_run_auth(struct smtp_server *s, const struct smtp_command *cmd,
     }
     struct smtp_auth_command auth = { .mechanism = mechanism, .initial = initial.n > 0 ? &initial : NULL };
     smtp_server_slot(s, slot)->auth = SMTP_EXCHANGE;
+    s->auth_failed = false;
     s->ops->auth(s->owner, slot, &auth);
+}
+
+void smtp_server_auth_failed(struct smtp_server *s) { s->auth_failed = true; }
+
+/* 50x says that an exchange was broken off, not that it came to nothing. */
+static bool is_failure(const struct smtp_server *s, const struct smtp_slot_entry *e, int code)
+{
+    return code / 100 == 5 && (e->auth == SMTP_EXCHANGE || s->auth_failed || code >= 510);
 }
 
 bool smtp_server_auth_spent(struct smtp_server *s, const struct smtp_slot_entry *e, int code)
 {
-    if (LIKELY(e->auth != SMTP_EXCHANGE) || code / 100 != 5)
+    if (LIKELY(e->auth == SMTP_NO_EXCHANGE) || !is_failure(s, e, code))
         return false;
     s->auth_failures++;
     return s->config.max_auth_failures > 0 && s->auth_failures >= s->config.max_auth_failures;
@@ -148,6 +157,7 @@ static void run_response(struct smtp_server *s, struct span line, bool crlf, use
         smtp_server_slot(s, slot)->auth = SMTP_EXCHANGE_CANCELLED;
         s->ops->auth_cancel(s->owner, &slot);
     } else if (!codec_base64_valid(line)) {
+        smtp_server_slot(s, slot)->auth = SMTP_EXCHANGE_CANCELLED;
         break_off(s, SMTP_OWN_AUTH_BASE64);
         smtp_server_own(s, slot, SMTP_OWN_AUTH_BASE64);
     } else {
@@ -160,7 +170,9 @@ static void run_response(struct smtp_server *s, struct span line, bool crlf, use
 static size_t begin_long(struct smtp_server *s, struct span in, usec_t now)
 {
     break_off(s, s->long_lines == 0 ? SMTP_OWN_AUTH_TOO_LONG : SMTP_OWN_LINE_TOO_LONG_CLOSE);
-    return smtp_server_begin_skip(s, in, log_response(s), now, SMTP_OWN_AUTH_TOO_LONG);
+    size_t taken = smtp_server_begin_skip(s, in, log_response(s), now, SMTP_OWN_AUTH_TOO_LONG);
+    smtp_server_slot(s, s->skip_slot)->auth = SMTP_EXCHANGE_CANCELLED;
+    return taken;
 }
 
 size_t smtp_server_auth_step(struct smtp_server *s, struct span in, usec_t now, enum smtp_server_want *want)

@@ -19,6 +19,7 @@ struct login {
     unsigned step;                  /* responses that were read */
     bool cancelled;                 /* the client said "*" */
     bool lost;                      /* the upstream, while the client's turn was awaited */
+    bool spoke;                     /* the client said more than nothing */
     struct sasl_names names;
     char mechanism[24];
 };
@@ -62,6 +63,7 @@ static void read_names(struct login *l, struct span text)
 {
     struct buf decoded;
     decode(&decoded, text);
+    l->spoke |= !buf_empty(&decoded);
     sasl_names_feed_named(&l->names, span_str(l->mechanism), l->step++, buf_span(&decoded));
     sasl_buf_free(&decoded);
 }
@@ -96,6 +98,34 @@ static void answer(struct session *s, smtp_slot slot, const struct smtp_reply *r
     s->hide_reply = hide;
     smtp_server_reply(&s->client.smtp, slot, reply);
     s->hide_reply = false;
+}
+
+/* RFC 7628, 5802: what would be a failure is told by a challenge first, for which nobody need wait. */
+static bool tells_failure(const struct login *l, struct span challenge)
+{
+    struct span name = span_str(l->mechanism);
+    if (span_eq_nocase(name, SPAN_LIT("XOAUTH2")) || span_eq_nocase(name, SPAN_LIT("OAUTHBEARER")))
+        return l->spoke;
+    return span_eq_nocase(span_head(name, 6), SPAN_LIT("SCRAM-")) && challenge.n >= 2 &&
+           memcmp(challenge.p, "e=", 2) == 0;
+}
+
+static void note_challenge(struct session *s, struct span challenge)
+{
+    if (tells_failure(s->login, challenge))
+        smtp_server_auth_failed(&s->client.smtp);
+}
+
+static void note_relayed_challenge(struct session *s, const struct smtp_reply *reply)
+{
+    struct buf decoded;
+    struct span text = SPAN_NONE;
+    size_t pos = 0;
+    buf_init(&decoded, NULL);
+    if (smtp_reply_line(reply, &pos, false, &text))
+        (void)!codec_base64_decode(&decoded, span_trim_right(text));
+    note_challenge(s, buf_span(&decoded));
+    sasl_buf_free(&decoded);
 }
 
 /* A reply that ends the exchange. */
@@ -147,6 +177,7 @@ static void on_challenge(void *owner, struct span text)
     codec_base64_encode(&line, text);
     buf_append_span(&line, SPAN_LIT("\r\n"));
     struct smtp_reply reply = smtp_reply_read(buf_span(&line));
+    note_challenge(s, text);
     answer(s, s->login->slot, &reply, true);
     buf_free(&line);
     client_run(&s->client);
@@ -307,12 +338,14 @@ void relay_auth_reply(struct session *s, const struct smtp_step *step, const str
         cancel_reply(s, step, reply);
         return;
     }
-    if (reply->code == 334)
+    if (reply->code == 334) {
+        note_relayed_challenge(s, reply);
         answer(s, s->login->slot, reply, hide);
-    else if (smtp_reply_is(reply, 2))
+    } else if (smtp_reply_is(reply, 2)) {
         log_in(s, reply, hide);
-    else
+    } else {
         end_login(s, reply, hide);
+    }
 }
 
 void relay_auth_unanswered(struct session *s, const struct smtp_step *step)

@@ -301,6 +301,84 @@ def test_a12_counts_the_session(world):
     c.quit()
 
 
+def asking(mechanism, end, error='{"status":"401"}', after=1):
+    """An upstream that tells the failure in its challenge after so many responses; `end` is its last reply to whatever
+    comes."""
+    def auth(session, line):
+        said = len(line.split(b" ")) - 2
+        while said < after:
+            session.ask("")
+            said += 1
+        session.ask(b64(error))
+        return end
+    return {"auth": auth, "ehlo": [*EHLO, "AUTH " + mechanism]}
+
+
+STAR = b"501 5.7.0 cancelled\r\n"
+TOKEN = b64("user=alice\x01auth=Bearer guess\x01\x01")
+OAUTH = [("XOAUTH2", '{"status":"401"}', 1), ("OAUTHBEARER", '{"status":"invalid_token"}', 1),
+         ("SCRAM-SHA-256", "e=invalid-proof", 2)]
+
+
+def guess(c, mechanism, after):
+    if after == 1:
+        return c.cmd(f"AUTH {mechanism} {TOKEN}", 334)
+    c.cmd(f"AUTH {mechanism} {b64('n,,n=alice,r=nonce')}", 334)
+    return c.cmd(b64("c=biws,r=nonceserver,p=AAAA"), 334)
+
+
+@pytest.mark.parametrize("mechanism, error, after", OAUTH)
+@pytest.mark.parametrize("last, end", [("*", STAR), ("*", b"535 5.7.8 no\r\n"), ("!", STAR), ("AQ==", b"535 5.7.8 no\r\n"),
+                                       ("A" * 12400, STAR)])
+def test_a12_failed_before_the_end(world, mechanism, error, after, last, end):
+    """The challenge told the failure: it counts, whatever the client makes of it."""
+    config = {"limits": {"max_auth_failures": 2}, "auth": {"mechanisms": [mechanism]}}
+    mta, tap, c = opened(world, config, **asking(mechanism, end, error, after))
+    guess(c, mechanism, after)
+    assert c.cmd(last).code // 100 == 5
+    c.cmd("NOOP", 250)
+    guess(c, mechanism, after)
+    got = c.cmd("*" if len(last) > 9 else last, 421)  # a second line that is too long ends the session anyhow
+    assert b"failed logins" in got.raw
+    c.eof()
+    assert tap.closed(c)["reason"] == "limit"
+
+
+@pytest.mark.parametrize("mechanism, error, after", OAUTH)
+def test_a12_a_failure_for_now(world, mechanism, error, after):
+    config = {"limits": {"max_auth_failures": 1}, "auth": {"mechanisms": [mechanism]}}
+    mta, tap, c = opened(world, config, **asking(mechanism, b"454 4.7.0 later\r\n", error, after))
+    for _ in range(3):
+        guess(c, mechanism, after)
+        c.cmd("*", 454)
+    c.quit()
+
+
+def test_a12_the_next_exchange_is_another(world):
+    config = {"limits": {"max_auth_failures": 2}, "auth": {"mechanisms": ["XOAUTH2"]}}
+    mta, tap, c = opened(world, config, **asking("XOAUTH2", STAR))
+    guess(c, "XOAUTH2", 1)
+    c.cmd("*", 501)
+    for _ in range(3):
+        c.cmd("AUTH XOAUTH2", 334)
+        c.cmd("*", 501)
+    c.quit()
+
+
+@pytest.mark.parametrize("reply, counts", [(b"535 5.7.8 no\r\n", True), (b"501 5.7.0 as you like\r\n", False),
+                                           (b"500 5.5.1 what\r\n", False), (b"454 4.7.0 later\r\n", False)])
+def test_a12_what_the_upstream_says_to_a_star(world, reply, counts):
+    mta, tap, c = opened(world, {"limits": {"max_auth_failures": 2}}, auth=lambda s, line: s.ask("") and b"" or reply)
+    c.cmd("AUTH PLAIN", 334)
+    assert c.cmd("*").raw == reply
+    c.cmd("AUTH PLAIN", 334)
+    c.cmd("*", 421 if counts else int(reply[:3]))
+    if counts:
+        c.eof()
+    else:
+        c.quit()
+
+
 REQUIRED = {"auth": {"mode": "required", "required_message": "Log in, please"}}
 
 

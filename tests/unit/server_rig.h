@@ -295,6 +295,8 @@ static void rig_auth_response(void *owner, smtp_slot slot, struct span text)
 {
     struct rig *r = owner;
     rig_call(r, "RESPONSE", text);
+    if (span_eq(text, SPAN_LIT("ZmFpbA=="))) /* "fail" */
+        smtp_server_auth_failed(&r->s);
     rig_answer(r, slot, "AUTH", &r->asked[SMTP_VERB_AUTH], 235);
 }
 
