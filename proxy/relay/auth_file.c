@@ -6,7 +6,8 @@
  *                                               '--decided--------> SAY --> done
  *
  * SAY does no work: it brings an answer that is known already back through the loop. A job outlives a cancelled
- * exchange and then says nothing. */
+ * exchange and then says nothing; likewise where the disk hangs, or the hashes before it take too long: after 30 s the
+ * login fails for now. */
 #include <crypt.h>
 #include <stdlib.h>
 #include <time.h>
@@ -16,6 +17,8 @@
 #include "proxy/relay/auth_impl.h"
 #include "proxy/relay/userfile.h"
 
+#define ANSWER_TIME (30 * USEC_PER_SEC)
+
 enum job_kind { JOB_REFRESH, JOB_VERIFY, JOB_SAY };
 
 struct exchange {
@@ -23,6 +26,7 @@ struct exchange {
     struct userfile *file; /* a reference */
     struct sasl_server sasl;
     struct file_job *job; /* under way; NULL: the client's turn */
+    struct timer timer;   /* while the pool has the job */
     bool initial_given;
     struct buf initial;
 };
@@ -108,6 +112,7 @@ static struct file_job *job_new(struct exchange *x, enum job_kind kind)
 
 static void free_exchange(struct exchange *x)
 {
+    timer_clear(&x->timer);
     sasl_server_free(&x->sasl);
     sasl_buf_free(&x->initial);
     userfile_unref(&x->file);
@@ -127,15 +132,24 @@ static void say_tempfail(struct exchange *x)
     say(x, j, SASL_FAIL);
 }
 
+/* False: the pool is full; the job is freed. */
+static bool push(struct exchange *x, struct file_job *j)
+{
+    if (offload_push(x->x.b->port, &j->job)) {
+        loop_timer(x->x.b->loop, &x->timer, ANSWER_TIME);
+        return true;
+    }
+    x->job = NULL;
+    free_job(&j->job);
+    return false;
+}
+
 static void verify(struct exchange *x)
 {
     struct file_job *j = job_new(x, JOB_VERIFY);
     j->work = sasl_server_take_work(&x->sasl);
-    if (offload_push(x->x.b->port, &j->job))
-        return;
-    x->job = NULL;
-    free_job(&j->job);
-    say_tempfail(x);
+    if (!push(x, j))
+        say_tempfail(x);
 }
 
 /* A certificate logs its user in whatever the secret is, "*" too. */
@@ -223,6 +237,7 @@ static void done(struct offload_job *base)
     if (x == NULL)
         return;
     x->job = NULL;
+    timer_clear(&x->timer);
     switch (j->kind) {
     case JOB_REFRESH:
         start(x);
@@ -236,13 +251,28 @@ static void done(struct offload_job *base)
     }
 }
 
-static void cancel(struct auth_exchange *base)
+static void let_go(struct exchange *x)
 {
-    struct exchange *x = CONTAINER_OF(base, struct exchange, x);
     if (x->job != NULL) {
         x->job->x = NULL;
         offload_drop(&x->job->job);
     }
+    x->job = NULL;
+}
+
+static void cancel(struct auth_exchange *base)
+{
+    struct exchange *x = CONTAINER_OF(base, struct exchange, x);
+    let_go(x);
+    free_exchange(x);
+}
+
+static void on_timer(struct timer *t)
+{
+    struct exchange *x = CONTAINER_OF(t, struct exchange, timer);
+    struct auth_outcome outcome = { .result = AUTH_TEMPFAIL, .username = x->sasl.username, .authzid = x->sasl.authzid };
+    let_go(x);
+    x->x.ops->done(x->x.owner, &outcome);
     free_exchange(x);
 }
 
@@ -280,11 +310,7 @@ static bool refresh(struct exchange *x)
         return false;
     struct file_job *j = job_new(x, JOB_REFRESH);
     j->file = userfile_ref(x->file);
-    if (offload_push(x->x.b->port, &j->job))
-        return true;
-    x->job = NULL;
-    free_job(&j->job);
-    return false;
+    return push(x, j);
 }
 
 struct auth_exchange *auth_file_start(struct auth_backends *b, const struct listener_settings *ls,
@@ -296,6 +322,7 @@ struct auth_exchange *auth_file_start(struct auth_backends *b, const struct list
         abort();
     x->x = (struct auth_exchange){ .kind = &file_kind, .b = b };
     x->file = userfile_ref(ls->users);
+    timer_init(&x->timer, on_timer);
     buf_init(&x->initial, NULL);
     x->initial_given = initial != NULL;
     if (initial != NULL)

@@ -3,8 +3,10 @@
 #include "tests/unit/sasl_rig.h"
 
 #include <crypt.h>
+#include <semaphore.h>
 
 #include "common/digest/digest.h"
+#include "proxy/relay/auth_impl.h"
 
 #define SCRAM                                                                                                          \
     "{SCRAM-SHA-256}4096,W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,"                       \
@@ -290,13 +292,72 @@ static void test_end_under_way(void **state)
     }
 }
 
+static sem_t gate;
+
+static void held_work(struct offload_job *j)
+{
+    (void)j;
+    sem_wait(&gate);
+}
+
+static void held_done(struct offload_job *j) { (void)j; }
+static void held_free(struct offload_job *j) { free(j); }
+
+enum { THREADS_MAX = 16 };
+
+/* As a disk that hangs does: no thread of the pool is free. */
+static void hold_threads(struct auth_rig *a)
+{
+    sem_init(&gate, 0, 0);
+    for (int i = 0; i < THREADS_MAX; i++) {
+        struct offload_job *j = calloc(1, sizeof(*j));
+        assert_non_null(j);
+        *j = (struct offload_job){ .work = held_work, .done = held_done, .free = held_free };
+        assert_true(offload_push(a->w.auth->port, j));
+    }
+}
+
+static void let_threads_go(void)
+{
+    for (int i = 0; i < THREADS_MAX; i++)
+        sem_post(&gate);
+}
+
+/* The look at the file (first), or a hash: after 30 s the client is told. */
+static void test_deadline(void **state)
+{
+    struct auth_rig *a = *state;
+    struct login l, last;
+    write_all_kinds(a);
+    for (int round = 0; round < 2; round++) {
+        if (round > 0)
+            assert_int_equal(login_plain(a, &last, "b", "bcrypt pw"), AUTH_OK); /* the look is over */
+        hold_threads(a);
+        login_start(&l, a, SASL_PLAIN, "\0b\0bcrypt pw", 12);
+        ev_run(a->w.loop.ev, EVRUN_NOWAIT);
+        timers_run(&a->w.loop.timers, a->w.loop.mono + 29 * USEC_PER_SEC);
+        assert_false(l.over);
+        timers_run(&a->w.loop.timers, a->w.loop.mono + 31 * USEC_PER_SEC);
+        assert_true(l.over && l.result == AUTH_TEMPFAIL);
+        let_threads_go();
+    }
+    assert_int_equal(login_plain(a, &last, "b", "bcrypt pw"), AUTH_OK);
+    timers_run(&a->w.loop.timers, a->w.loop.mono + 31 * USEC_PER_SEC);
+    login_start(&last, a, SASL_LOGIN, NULL, 0); /* the client may take its time */
+    login_wait(&last);
+    timers_run(&a->w.loop.timers, a->w.loop.mono + 31 * USEC_PER_SEC);
+    assert_false(last.over);
+    auth_cancel(&last.x);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, auth_rig_setup, auth_rig_teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_plain),  CASE(test_plain_later), CASE(test_login),  CASE(test_cram_md5),
-        CASE(test_scram),  CASE(test_external),    CASE(test_offer),  CASE(test_offer_all_kinds),
-        CASE(test_reload), CASE(test_full_pool),   CASE(test_cancel), CASE(test_end_under_way),
+        CASE(test_plain),    CASE(test_plain_later), CASE(test_login),  CASE(test_cram_md5),
+        CASE(test_scram),    CASE(test_external),    CASE(test_offer),  CASE(test_offer_all_kinds),
+        CASE(test_reload),   CASE(test_full_pool),   CASE(test_cancel), CASE(test_end_under_way),
+        CASE(test_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
