@@ -126,6 +126,7 @@ static void note_failure(struct dial *d, enum record_error err, const char *stag
 /* What we ourselves are short of says nothing about the server. */
 static void note_no_socket(struct dial *d, int err)
 {
+    d->unjudged = true;
     if (err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM)
         trace_error(d->trace, SIDE_UPSTREAM, 0, ERR_SOCKET, "connect", server_now(d)->text, strerror(err));
     else
@@ -219,7 +220,8 @@ static void on_ready(void *owner, const struct smtp_reply *ehlo)
     const char *why;
     if (!is_told(d, ehlo))
         return;
-    if (d->set->username == NULL || is_probe(d) || d->u->untold) { /* XCLIENT would end a login */
+    bool enough = d->u->untold || d->u->login_told; /* XCLIENT would end a login; has told of one */
+    if (d->set->username == NULL || is_probe(d) || enough) {
         finish(d, ehlo);
         return;
     }

@@ -335,7 +335,8 @@ void relay_answer_helo(struct session *s)
 static void relay_helo(void *owner, smtp_slot slot, enum smtp_verb verb, struct span domain)
 {
     struct session *s = owner;
-    free(s->helo);
+    relay_forget_hello(s);
+    relay_forget_forwarded(s);
     s->helo = s->helo_told != NULL ? strdup(s->helo_told) : strndup(domain.p, domain.n);
     s->helo_slot = slot;
     s->helo_verb = verb;
@@ -362,7 +363,8 @@ static unsigned relay_command(void *owner, enum smtp_verb verb, const char *verb
 static void relay_sent(void *owner, enum smtp_verb verb, unsigned tag, const struct smtp_reply *reply, usec_t since)
 {
     struct session *s = owner;
-    (void)verb;
+    if (verb == SMTP_VERB_RSET && reply->code == 250)
+        relay_forget_forwarded(s);
     bool ours = s->client.smtp.state == SMTP_SERVER_CLOSED; /* in place of the one that is not for the log */
     if (UNLIKELY(s->hide_reply && !ours))
         client_send_hidden(&s->client, tag, reply, since);
@@ -408,7 +410,10 @@ static void relay_starttls(void *owner, smtp_slot slot)
 {
     struct session *s = owner;
     client_starttls(&s->client, slot);
-    if (s->client.ssl_next != NULL && s->logged_in)
+    if (s->client.ssl_next == NULL)
+        return;
+    relay_forget_hello(s);
+    if (s->logged_in)
         relay_forget_login(s);
 }
 

@@ -84,10 +84,12 @@ static void set_hostname(struct session *s, char *name)
     s->name_unsure = false;
 }
 
+/* A name stays for the attributes of further XCLIENTs, but not where a HELO stands between: then it is of the client
+ * before. */
 static void take_name(struct session *s, const struct smtp_xattrs *x)
 {
-    bool told = is_told(x, SMTP_XATTR_NAME);
-    if (!told && (s->name_told || !is_told(x, SMTP_XATTR_ADDR)))
+    bool told = is_told(x, SMTP_XATTR_NAME), just_told = s->name_told && s->helo == NULL;
+    if (!told && (just_told || !is_told(x, SMTP_XATTR_ADDR)))
         return;
     dns_cancel(&s->reverse);
     set_hostname(s, dup_value(x, SMTP_XATTR_NAME));
@@ -101,6 +103,7 @@ static void take_place(struct session *s)
     if (s->counted)
         limits_leave(s->w->limits, s->listener, &s->counted_as);
     relay_admit(s);
+    s->client.peer.hostname = s->hostname;
 }
 
 /* A login at the upstream hangs on its connection, which is left. */
@@ -157,17 +160,41 @@ void relay_identity_changed(struct session *s)
     session_dial(s, DIAL_MAIL, s->set->upstream.servers);
 }
 
+void relay_forget_hello(struct session *s)
+{
+    free(s->helo);
+    s->helo = NULL;
+}
+
+void relay_forget_forwarded(struct session *s)
+{
+    free(s->forwarded);
+    s->forwarded = NULL;
+}
+
+/* Who is not to be logged may tell of somebody who is: the session begins here for the log. */
+static void begin_records(struct session *s)
+{
+    if (!s->trace.quiet || cidr_list_contains(&s->settings->log.ignore_clients, &s->peer))
+        return;
+    upstream_drop(&s->up, CLOSE_QUIT);
+    s->trace.quiet = false;
+    s->client.announced = false;
+    client_announce(&s->client);
+}
+
 void relay_xclient(void *owner, smtp_slot slot, const struct smtp_xattrs *attrs)
 {
     struct session *s = owner;
     char line[600];
     take_attributes(s, attrs);
+    begin_records(s);
     trace_xattrs(&s->trace, TNX_XCLIENT, attrs);
     dial_cancel(&s->dial);
     upstream_quit(&s->up);
     s->up_txn = false;
-    free(s->forwarded);
-    s->forwarded = NULL;
+    relay_forget_hello(s);
+    relay_forget_forwarded(s);
     if (s->verdict != LIMITS_OK) {
         client_bye(&s->client, limit_reply(s), CLOSE_LIMIT);
         return;

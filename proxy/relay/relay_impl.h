@@ -126,6 +126,9 @@ void relay_xforward(void *owner, smtp_slot slot, const struct smtp_xattrs *attrs
 /* The user is another than the upstream was told of: a fresh connection is prepared, where that matters. For logins
  * that are decided here; outside a transaction. */
 void relay_identity_changed(struct session *s);
+/* What the client said of itself, what it told of another. */
+void relay_forget_hello(struct session *s);
+void relay_forget_forwarded(struct session *s);
 /* For a HELO: the upstream that there is, told of the client, or a new one. */
 void relay_find_upstream(struct session *s);
 void relay_ends(void *owner, struct netaddr *from, struct netaddr *to);

@@ -70,6 +70,7 @@ struct upstream {
     usec_t ready_at;
     enum upstream_identity identity; /* how it is told of the client; never IDENTITY_AUTO once it is ready */
     bool untold;                     /* XCLIENT is still to be said */
+    bool login_told;                 /* by XCLIENT: another login would be one too many */
     char hello[256];                 /* the name said after XCLIENT */
     char xclient[128];               /* what its EHLO takes by XCLIENT, as in smtp_caps */
     unsigned txns;                   /* transactions begun on it */

@@ -41,6 +41,7 @@ void upstream_identify(struct upstream *u, const struct smtp_xattrs *attrs, cons
     smtp_xattrs_print(attrs, u->xclient, SMTP_XCLIENT, add_line, &lines);
     snprintf(u->hello, sizeof(u->hello), "%s", hello);
     u->ready = u->untold = false;
+    u->login_told = smtp_xattr_given(attrs, SMTP_XATTR_LOGIN) && smtp_xattr_offered(u->xclient, SMTP_XATTR_LOGIN);
     smtp_client_identify(&u->smtp, &lines, u->hello, stream_out(&u->stream), u->loop->mono);
     stream_wrote(&u->stream);
     loop_timer(u->loop, &u->timer, u->set->timeouts.command);
