@@ -71,8 +71,7 @@ static void forget(struct session *s)
     s->early = NULL;
     free(s->first_rcpt);
     s->first_rcpt = NULL;
-    free(s->forwarded);
-    s->forwarded = NULL;
+    relay_forget_forwarded(s);
     relay_reserve(s, -s->reserved);
 }
 
@@ -379,6 +378,7 @@ static void relay_refuse_end(struct session *s, smtp_slot slot)
     s->up_txn = false;
     smtp_server_reply(&s->client.smtp, slot, reply);
     relay_finish(s, STATUS_DEFERRED, STAGE_TRANSFER, BY_SMTPTAP, reply);
+    client_pause(&s->client, false); /* the end may have stood behind what was too much */
 }
 
 void relay_end(void *owner, smtp_slot slot, const struct smtp_server_data *data)

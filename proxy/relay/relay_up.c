@@ -437,6 +437,7 @@ static void on_lost(void *owner, const struct upstream_loss *loss)
         lose_transaction(s, loss, &steps);
     else
         answer_steps(s, &steps, smtp_reply_own(SMTP_OWN_UPSTREAM_LOST));
+    client_pause(&s->client, false);
     client_run(&s->client);
     session_check_end(s);
 }
