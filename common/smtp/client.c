@@ -356,6 +356,7 @@ void smtp_client_identify(struct smtp_client *c, struct list *lines, const char 
 {
     assert(c->state == SMTP_CLIENT_READY && list_empty(&c->steps) && !list_empty(lines));
     c->state = SMTP_CLIENT_XCLIENT;
+    c->identified = true;
     c->hostname = hostname;
     list_move_all(&c->steps, lines);
     if (!c->unread)
@@ -391,7 +392,7 @@ static bool advance(struct smtp_client *c, enum smtp_step_kind kind, const struc
         add_hello(c, SMTP_STEP_HELO);
     } else if (kind == SMTP_STEP_EHLO || kind == SMTP_STEP_HELO) {
         if (code / 100 != 2) {
-            die(c, SMTP_CLIENT_BAD_EHLO, reply);
+            die(c, c->identified ? SMTP_CLIENT_JUDGED : SMTP_CLIENT_BAD_EHLO, reply);
             return false;
         }
         return greeted(c, kind == SMTP_STEP_EHLO, reply);

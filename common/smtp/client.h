@@ -78,7 +78,7 @@ enum smtp_client_fault {
     SMTP_CLIENT_BAD_REPLY,   /* not a reply, or of a class that the step can't have */
     SMTP_CLIENT_UNSOLICITED, /* nobody asked */
     SMTP_CLIENT_NO_TLS,      /* required, and not offered or refused */
-    SMTP_CLIENT_JUDGED,      /* XCLIENT was refused: it judges our client, not us */
+    SMTP_CLIENT_JUDGED,      /* XCLIENT, or the hello behind it, was refused: it judges our client */
     SMTP_CLIENT_TLS_RESIDUE, /* bytes behind the 220 to STARTTLS: they might pass for the server's in TLS (T7) */
 };
 
@@ -105,6 +105,7 @@ struct smtp_client {
     enum smtp_client_tls tls;
     bool lmtp;              /* LHLO is said, and nothing else tried */
     bool secured;           /* the connection speaks TLS */
+    bool identified;        /* the server was told of our client: EHLO says its name */
     bool pipelining;        /* the server offers it */
     bool unread;            /* there is input behind the reply that is being taken */
     bool too_soon;          /* a reply began before the end of data was sent: it can't be the answer to it */

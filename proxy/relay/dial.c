@@ -89,12 +89,17 @@ static struct upstream_proxy header_of(const struct dial *d)
     return header;
 }
 
+/* A server that greets knows for whom we come. */
+static bool is_foretold(const struct dial *d)
+{
+    struct upstream_proxy header = header_of(d);
+    return header.version > 0 && is_ip(&header.from);
+}
+
 /* H7: the servers knew whom they refused. */
 static bool was_judged(const struct dial *d, const struct smtp_reply *greeting)
 {
-    struct upstream_proxy header = header_of(d);
-    return header.version > 0 && is_ip(&header.from) && !d->unjudged && d->skipped_busy == 0 &&
-           smtp_reply_is(greeting, 5);
+    return is_foretold(d) && !d->unjudged && d->skipped_busy == 0 && smtp_reply_is(greeting, 5);
 }
 
 static void fail(struct dial *d)
@@ -115,11 +120,14 @@ static void fail(struct dial *d)
     d->ops->failed(d->owner, &why);
 }
 
+/* A greeting that may be about the client does not rest the server: a stranger could have it rested for all. */
 static void note_failure(struct dial *d, enum record_error err, const char *stage, const char *detail)
 {
     d->unjudged |= err != ERR_UPSTREAM_GREETING;
-    balance_failed(health_now(d), d->set, d->w->loop.mono);
-    probe_start(d->w, d->set, d->order[d->pos]);
+    if (err != ERR_UPSTREAM_GREETING || !is_foretold(d)) {
+        balance_failed(health_now(d), d->set, d->w->loop.mono);
+        probe_start(d->w, d->set, d->order[d->pos]);
+    }
     trace_error(d->trace, SIDE_UPSTREAM, 0, err, stage, server_now(d)->text, detail);
 }
 

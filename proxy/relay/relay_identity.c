@@ -235,9 +235,21 @@ void relay_ends(void *owner, struct netaddr *from, struct netaddr *to)
         *to = from->family == NETADDR_IPV4 ? here4 : here6;
 }
 
+/* Postfix refuses XCLIENT with a name that has a hyphen at an end of a label, or a dot at its end. */
+static bool is_tellable(const char *name)
+{
+    char before = '.';
+    for (const char *p = name; p != NULL && *p != '\0'; before = *p++) {
+        bool last = p[1] == '\0' || p[1] == '.';
+        if ((*p == '-' && (before == '.' || last)) || (*p == '.' && last))
+            return false;
+    }
+    return true;
+}
+
 static void tell_name(const struct session *s, struct smtp_xattrs *x, enum smtp_xattr attr)
 {
-    smtp_xattr_set(x, attr, span_str(s->hostname));
+    smtp_xattr_set(x, attr, is_tellable(s->hostname) ? span_str(s->hostname) : SPAN_NONE);
     if (s->hostname == NULL && s->name_unsure)
         x->value[attr].state = SMTP_XATTR_TEMPUNAVAIL;
 }

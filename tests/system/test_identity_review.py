@@ -5,7 +5,7 @@ from harness.auth import plain
 from harness.mta import EHLO, each
 from harness.tls import entry
 from test_auth_local import file_backend
-from test_identity import ALL, FORWARD, LOCAL, attributes, verbs
+from test_identity import ALL, FORWARD, LOCAL, attributes, told, verbs
 
 XCLIENT = {"upstream": {"identity": "xclient"}}
 
@@ -126,3 +126,53 @@ def test_a_client_told_by_one_who_is_not_logged_is_logged(world):
     assert tap.message()["host"] == "192.0.2.7"
     tap.wait("close", side="client", host="192.0.2.7")
     assert tap.records("connection", side="client", host="192.0.2.7")
+
+
+@pytest.mark.parametrize("code, got, enhanced", [(b"550 5.7.1", 554, "5.7.1"), (b"450 4.7.1", 421, "4.7.1")])
+def test_a_hello_refused_behind_xclient_is_a_judgement(world, code, got, enhanced):
+    """A stranger with such a name must not make the server a failed one for all."""
+    def hello(session, line):
+        return code + b" not by this name\r\n" if line.endswith(b"bad.example") else None
+
+    mta, other = (world.mta(ehlo=(*EHLO, ALL)) for _ in range(2))
+    mta.script["ehlo"] = hello
+    tap = world.tap([mta, other], {"upstream": {"identity": "xclient", "health": {"failures": 2}}})
+    for _ in range(3):
+        c = tap.client()
+        assert c.cmd("EHLO bad.example", got, enhanced).text == "not by this name"
+        c.eof()
+    c = tap.client()
+    c.ehlo("good.example")
+    assert c.deliver().code == 250
+    assert not other.sessions and len(mta.messages) == 1
+    tap.wait("error", count=3)
+    assert {r["err"]["code"] for r in tap.records("error")} == {"xclient_refused"}
+
+
+@pytest.mark.parametrize("greeting", [b"554 5.7.1 you are listed\r\n", b"421 4.7.0 too many of you\r\n"])
+def test_a_greeting_that_refuses_the_client_says_nothing_of_the_server(world, greeting):
+    def greet(session, line):
+        return greeting if b" 192.0.2.66 " in session.header else None
+
+    mta, other = world.mta(proxy=True), world.mta(proxy=True)
+    mta.script["greeting"] = greet
+    tap = world.tap([mta, other], {"server": {"proxy_protocol": ["127.0.0.1"]},
+                                   "upstream": {"identity": "proxy-v1", "health": {"failures": 2}}})
+    for _ in range(3):
+        told(tap, "192.0.2.66").ehlo()
+    c = told(tap)
+    c.ehlo()
+    assert c.deliver().code == 250
+    assert len(mta.messages) == 1 and not other.messages
+    tap.wait("error", count=3)
+
+
+@pytest.mark.parametrize("name", ["-a.example", "a-.example", "a.-b.example", "a.example."])
+def test_a_name_that_postfix_would_not_read_is_not_told(world, name):
+    mta = world.mta(ehlo=(*EHLO, ALL))
+    tap = world.tap(mta, {**LOCAL, **XCLIENT})
+    c = tap.client()
+    c.cmd(f"XCLIENT NAME={name}", 220)
+    c.ehlo()
+    assert c.deliver().code == 250
+    assert attributes(mta.sessions[0].commands, "XCLIENT")["NAME"] == "[UNAVAILABLE]"
