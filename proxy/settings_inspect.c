@@ -123,10 +123,24 @@ static void warn_identity(const struct listener_settings *l, struct conf *c, siz
                   l->name);
 }
 
+/* Whoever comes in by this listener is somebody there. */
+static void warn_username(const struct listener_settings *l, struct conf *c, size_t i)
+{
+    char own[SETTINGS_PATH];
+    bool told_of_others = l->server.proxy_protocol.count > 0 || l->server.xclient.count > 0;
+    bool anybody = l->upstream.username != NULL && l->auth.mode != AUTH_REQUIRED;
+    if (anybody && (told_of_others || !settings_is_local(&l->address)))
+        conf_warn(c, settings_place(c, i, "upstream.username", "upstream.username", own),
+                  "the upstream takes every client of listener \"%s\" for this user: "
+                  "if the user may relay, it is an open relay",
+                  l->name);
+}
+
 static void warn_listener(const struct listener_settings *l, struct conf *c, size_t i)
 {
     char own[SETTINGS_PATH];
     warn_identity(l, c, i);
+    warn_username(l, c, i);
     if (l->server.protocol == PROTOCOL_SMTP && l->upstream.protocol == PROTOCOL_LMTP)
         conf_warn(c, settings_place(c, i, "upstream.protocol", "upstream.protocol", own),
                   "SMTP clients of listener \"%s\" send one recipient a message, the others get 452 4.5.3: "

@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -122,6 +123,18 @@ static void test_check_warns(void **state)
         "\"127.0.0.1:26\" for this host: if it lets this host relay, it is an open relay\n"
         "%/c.json:3: listeners[1].upstream.identity: warning: the upstream takes every client of listener "
         "\"127.0.0.1:27\" for this host: if it lets this host relay, it is an open relay");
+    char text[512];
+    snprintf(text, sizeof text,
+             "{\"upstream\": {\"username\": \"u\", \"password_file\": \"%s\", \"servers\": [\"127.0.0.1:2500\"]}, "
+             "\"listeners\": [{\"address\": \"127.0.0.1:26\"}, {\"address\": \"0.0.0.0:27\"}, {\"address\": "
+             "\"127.0.0.1:28\", \"proxy_protocol\": [\"127.0.0.1\"]}]}",
+             p.file);
+    assert_int_equal(chmod(p.file, 0600), 0);
+    expect_messages(&p, text, true,
+                    "%/c.json:1: upstream.username: warning: the upstream takes every client of listener "
+                    "\"0.0.0.0:27\" for this user: if the user may relay, it is an open relay\n"
+                    "%/c.json:1: upstream.username: warning: the upstream takes every client of listener "
+                    "\"127.0.0.1:28\" for this user: if the user may relay, it is an open relay");
     struct told told = { .count = 0 };
     char want[256];
     place_write(&p, "{\"workers\": 256}");
