@@ -395,7 +395,7 @@ void relay_login_gone(struct session *s)
 void relay_forget_login(struct session *s)
 {
     if (s->bound || (s->up != NULL && s->up->identity == IDENTITY_XCLIENT))
-        upstream_quit(&s->up);
+        upstream_leave(&s->up);
     dial_cancel(&s->dial);
     s->bound = false;
     relay_set_user(s, false, NULL);

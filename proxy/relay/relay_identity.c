@@ -155,7 +155,7 @@ void relay_identity_changed(struct session *s)
     if (!told && s->dial == NULL)
         return;
     dial_cancel(&s->dial);
-    upstream_quit(&s->up);
+    upstream_leave(&s->up);
     s->up_txn = false;
     session_dial(s, DIAL_MAIL, s->set->upstream.servers);
 }
@@ -191,7 +191,7 @@ void relay_xclient(void *owner, smtp_slot slot, const struct smtp_xattrs *attrs)
     begin_records(s);
     trace_xattrs(&s->trace, TNX_XCLIENT, attrs);
     dial_cancel(&s->dial);
-    upstream_quit(&s->up);
+    upstream_leave(&s->up);
     s->up_txn = false;
     relay_forget_hello(s);
     relay_forget_forwarded(s);
@@ -304,7 +304,7 @@ void relay_find_upstream(struct session *s)
     if (s->dial != NULL)
         return;
     if (s->up != NULL && is_outdated(s))
-        upstream_quit(&s->up);
+        upstream_leave(&s->up);
     if (s->up == NULL) {
         session_dial(s, DIAL_HELO, s->set->upstream.servers);
     } else if (s->up->untold) {

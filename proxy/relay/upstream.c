@@ -570,6 +570,13 @@ void upstream_quit(struct upstream **up)
     arm(u);
 }
 
+void upstream_leave(struct upstream **up)
+{
+    if (*up != NULL)
+        count_out(*up);
+    upstream_quit(up);
+}
+
 void upstream_drop(struct upstream **up, enum close_reason reason)
 {
     struct upstream *u = *up;

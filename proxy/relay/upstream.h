@@ -109,5 +109,7 @@ static inline bool upstream_congested(const struct upstream *u) { return stream_
 /* The three ends; *u becomes NULL. reason: of the close record. */
 void upstream_quit(struct upstream **u);
 void upstream_drop(struct upstream **u, enum close_reason reason);
+/* Quits it for another in its place, which is not one too many while this one goes. */
+void upstream_leave(struct upstream **u);
 
 #endif

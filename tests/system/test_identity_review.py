@@ -1,8 +1,10 @@
 """Who the upstream takes the client for, where that changes in a session."""
+import threading
+
 import pytest
 
 from harness.auth import plain
-from harness.mta import EHLO, each
+from harness.mta import CLOSE, EHLO, Wait, each
 from harness.tls import entry
 from test_auth_local import file_backend
 from test_identity import ALL, FORWARD, LOCAL, attributes, told, verbs
@@ -176,3 +178,22 @@ def test_a_name_that_postfix_would_not_read_is_not_told(world, name):
     c.ehlo()
     assert c.deliver().code == 250
     assert attributes(mta.sessions[0].commands, "XCLIENT")["NAME"] == "[UNAVAILABLE]"
+
+
+@pytest.mark.parametrize("way", ["XCLIENT", "EHLO", "AUTH"])
+def test_one_connection_in_place_of_another_is_not_one_too_many(world, way):
+    """The first takes its time to go."""
+    gone = threading.Event()
+    mta = world.mta(ehlo=(*EHLO, ALL), quit=[Wait(gone), b"221 2.0.0 Bye\r\n", CLOSE])
+    world.defer(gone.set)
+    config = {**file_backend(world, mode="optional"), **LOCAL, "upstream": {"identity": "xclient", "max_connections": 1}}
+    tap = world.tap(mta, config)
+    c = tap.client()
+    c.ehlo("one.example")
+    if way == "XCLIENT":
+        c.cmd("XCLIENT ADDR=192.0.2.7", 220)
+    elif way == "AUTH":
+        c.cmd(f"AUTH PLAIN {plain('alice', 'wonderland')}", 235)
+    c.ehlo("two.example")
+    assert c.deliver().code == 250
+    gone.set()
