@@ -426,6 +426,13 @@ static void unasked(struct smtp_client *c, const struct smtp_reply *reply)
         die(c, SMTP_CLIENT_UNSOLICITED, &shown);
 }
 
+/* No yes to what has not all left: the end of data stands last. A no may be known before. */
+static bool is_premature(const struct smtp_client *c, const struct smtp_step *step, const struct smtp_reply *reply)
+{
+    bool end = step->kind == SMTP_STEP_END || step->kind == SMTP_STEP_LAST || step->kind == SMTP_STEP_BDAT;
+    return c->too_soon || (end && c->unsent && reply->code < 400);
+}
+
 static void take_reply(struct smtp_client *c, const struct smtp_reply *reply)
 {
     struct smtp_step *step = first_step(c);
@@ -434,10 +441,11 @@ static void take_reply(struct smtp_client *c, const struct smtp_reply *reply)
         return;
     }
     c->ops->said(c->owner, step, reply);
-    if (c->too_soon || !class_fits(step->kind, reply)) {
+    bool premature = is_premature(c, step, reply);
+    if (premature || !class_fits(step->kind, reply)) {
         char text[SMTP_HIDDEN_LEN];
         struct smtp_reply shown = for_log(step, reply, text);
-        die(c, c->too_soon ? SMTP_CLIENT_UNSOLICITED : SMTP_CLIENT_BAD_REPLY, &shown);
+        die(c, premature ? SMTP_CLIENT_UNSOLICITED : SMTP_CLIENT_BAD_REPLY, &shown);
         return;
     }
     if (step->replies > 1) {

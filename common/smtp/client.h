@@ -108,6 +108,7 @@ struct smtp_client {
     bool identified;        /* the server was told of our client: EHLO says its name */
     bool pipelining;        /* the server offers it */
     bool unread;            /* there is input behind the reply that is being taken */
+    bool unsent;            /* set by the owner: some of what was written is still here */
     bool too_soon;          /* a reply began before the end of data was sent: it can't be the answer to it */
     struct list steps;      /* in order; the sent ones first */
     unsigned open;          /* sent and not answered */

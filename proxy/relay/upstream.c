@@ -331,6 +331,7 @@ static void on_readable(void *owner)
     unsigned said = u->said;
     note_connected(u);
     while (!u->closed && !buf_empty(&u->stream.in)) {
+        u->smtp.unsent = stream_unsent(&u->stream) > 0;
         size_t used = smtp_client_feed(&u->smtp, buf_span(&u->stream.in), stream_out(&u->stream), u->loop->mono);
         if (u->closed || used == 0)
             break;

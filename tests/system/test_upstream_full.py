@@ -1,6 +1,11 @@
 """An upstream that takes no more, and dies when all of the message is on its way to it."""
+import fcntl
 import socket
+import struct
+import termios
 import threading
+
+import pytest
 
 from harness.util import unread_bytes, wait_until
 
@@ -24,13 +29,15 @@ def greedy(listener, taken, resets):
         s.sendall(b"250-mta.example\r\n250 CHUNKING\r\n" if verb == b"EHLO" else b"354 go\r\n" if verb == b"DATA" else b"250 Ok\r\n")
         if verb == b"DATA":
             break
-    taken.set()
+    taken.append(s)
     resets.wait(20)
     s.close()
 
 
-def test_the_client_goes_on_where_the_upstream_dies_full(world):
-    """For one of these sizes at least the end of the message is read when the upstream's buffers have just filled."""
+@pytest.fixture
+def trials(world):
+    """Messages that fill the buffers of such an upstream to a little less, just, or more. Yields the client, what ends
+    the upstream, the upstream's socket, and what was sent."""
     path = world.path("up.sock")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
@@ -38,17 +45,40 @@ def test_the_client_goes_on_where_the_upstream_dies_full(world):
     world.defer(listener.close)
     tap = world.tap("unix:" + path)
     line, tail = b"x" * 70 + b"\r\n", b"y" * 70 + b"\r\n"
-    for size in range(60_000, 700_000, 40_000):
-        taken, resets = threading.Event(), threading.Event()
-        threading.Thread(target=greedy, args=(listener, taken, resets), daemon=True).start()
-        c = tap.client()
-        c.ehlo()
-        c.begin()
-        assert taken.wait(10)
-        c.send(line * (size // len(line)))
-        was_read(c)
-        c.send(tail * (50_000 // len(tail)) + b".\r\n")
-        was_read(c)
+
+    def run():
+        for size in range(60_000, 700_000, 40_000):
+            taken, resets = [], threading.Event()
+            world.defer(resets.set)
+            threading.Thread(target=greedy, args=(listener, taken, resets), daemon=True).start()
+            c = tap.client()
+            c.ehlo()
+            c.begin()
+            wait_until(lambda: taken, "354")
+            head, end = line * (size // len(line)), tail * (50_000 // len(tail)) + b".\r\n"
+            c.send(head)
+            was_read(c)
+            c.send(end)
+            was_read(c)
+            yield c, resets, taken[0], len(head + end)
+
+    return run()
+
+
+def test_the_client_goes_on_where_the_upstream_dies_full(trials):
+    for c, resets, _, _ in trials:
         resets.set()
         c.expect(451, "4.4.2")
         c.quit()
+
+
+def test_a_yes_before_the_end_has_left_is_none(trials):
+    early = 0
+    for c, resets, s, size in trials:
+        has = struct.unpack("i", fcntl.ioctl(s, termios.FIONREAD, b"\0\0\0\0"))[0]
+        s.sendall(b"250 2.0.0 Ok: queued as 4711\r\n")
+        early += has < size
+        c.expect(451 if has < size else 250)
+        resets.set()
+        c.quit()
+    assert early
