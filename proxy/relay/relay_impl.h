@@ -192,8 +192,9 @@ const char *relay_protocol(const struct session *s);
 unsigned relay_end_replies(const struct session *s);
 /* A reply to the end of data; true: the last one. The client and the transaction are told. */
 bool relay_final(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply);
-/* The replies that are still to come are lost: this one stands for them (LM4). */
-void relay_finals_lost(struct session *s, const struct smtp_reply *reply);
+/* The replies that are still to come are lost: this one stands for them (LM4). status: what became of the message
+ * where no recipient's was 2xx. */
+void relay_finals_lost(struct session *s, enum txn_status status, const struct smtp_reply *reply);
 
 /* relay_sync.c */
 /* Room for the records of the open transaction is secured where log.sync asks for that; if not, the upstream may not

@@ -50,11 +50,11 @@ bool relay_final(struct session *s, const struct smtp_step *step, const struct s
     return last;
 }
 
-void relay_finals_lost(struct session *s, const struct smtp_reply *reply)
+void relay_finals_lost(struct session *s, enum txn_status status, const struct smtp_reply *reply)
 {
     while (is_lmtp(s) && note_final(s, reply, BY_SMTPTAP))
         ;
     relay_say_final(s, s->end_slot, reply, true);
-    relay_finish(s, s->took ? STATUS_ACCEPTED : STATUS_INDETERMINATE, STAGE_END, BY_SMTPTAP, reply);
+    relay_finish(s, s->took ? STATUS_ACCEPTED : status, STAGE_END, BY_SMTPTAP, reply);
     relay_sync_wait(s);
 }

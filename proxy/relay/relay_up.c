@@ -356,8 +356,8 @@ static void on_settled(void *owner)
     session_check_end(s);
 }
 
-/* Lost with a transaction under way; steps: what was not answered. */
-static void lose_transaction(struct session *s, const struct upstream_loss *loss, struct list *steps)
+/* Lost with a transaction under way; steps: what was not answered; unsent: the end of data has not left. */
+static void lose_transaction(struct session *s, const struct upstream_loss *loss, struct list *steps, bool unsent)
 {
     enum smtp_own id = loss->err == ERR_UPSTREAM_REPLY || loss->err == ERR_UPSTREAM_UNSOLICITED
                            ? SMTP_OWN_UPSTREAM_CONFUSED
@@ -371,7 +371,7 @@ static void lose_transaction(struct session *s, const struct upstream_loss *loss
     }
     if (s->state == RELAY_END) {
         smtp_steps_free(steps);
-        relay_finals_lost(s, reply);
+        relay_finals_lost(s, unsent ? STATUS_DEFERRED : STATUS_INDETERMINATE, reply);
         return;
     }
     if (s->state == RELAY_OPEN || (s->state == RELAY_CHUNK && list_empty(steps))) {
@@ -407,7 +407,7 @@ static void on_lost(void *owner, const struct upstream_loss *loss)
     char text[512];
     list_init(&steps);
     smtp_client_take_steps(&s->up->smtp, &steps);
-    bool reset = drop_resets(&steps);
+    bool reset = drop_resets(&steps), unsent = stream_unsent(&s->up->stream) > 0;
     const char *server = s->set->upstream.server[s->server].text;
     bool in_exchange = relay_auth_upstream_lost(s);
     bool expected = s->txn == NULL && list_empty(&steps) && !s->bound && !in_exchange &&
@@ -434,7 +434,7 @@ static void on_lost(void *owner, const struct upstream_loss *loss)
         return;
     }
     if (s->txn != NULL)
-        lose_transaction(s, loss, &steps);
+        lose_transaction(s, loss, &steps, unsent);
     else
         answer_steps(s, &steps, smtp_reply_own(SMTP_OWN_UPSTREAM_LOST));
     client_pause(&s->client, false);

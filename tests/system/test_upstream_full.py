@@ -72,7 +72,7 @@ def test_the_client_goes_on_where_the_upstream_dies_full(trials):
         c.quit()
 
 
-def test_a_yes_before_the_end_has_left_is_none(trials):
+def test_a_yes_before_the_end_has_left_is_none(trials, world):
     early = 0
     for c, resets, s, size in trials:
         has = struct.unpack("i", fcntl.ioctl(s, termios.FIONREAD, b"\0\0\0\0"))[0]
@@ -81,4 +81,6 @@ def test_a_yes_before_the_end_has_left_is_none(trials):
         c.expect(451 if has < size else 250)
         resets.set()
         c.quit()
+        status = world.taps[0].wait("message", cid=world.taps[0].cid_of(c))["status"]
+        assert status == ("deferred" if has < size else "accepted")
     assert early
