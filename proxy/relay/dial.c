@@ -120,15 +120,17 @@ static void fail(struct dial *d)
     d->ops->failed(d->owner, &why);
 }
 
-/* A greeting that may be about the client does not rest the server: a stranger could have it rested for all. */
-static void note_failure(struct dial *d, enum record_error err, const char *stage, const char *detail)
+static void tell_failure(struct dial *d, enum record_error err, const char *stage, const char *detail)
 {
     d->unjudged |= err != ERR_UPSTREAM_GREETING;
-    if (err != ERR_UPSTREAM_GREETING || !is_foretold(d)) {
-        balance_failed(health_now(d), d->set, d->w->loop.mono);
-        probe_start(d->w, d->set, d->order[d->pos]);
-    }
     trace_error(d->trace, SIDE_UPSTREAM, 0, err, stage, server_now(d)->text, detail);
+}
+
+static void note_failure(struct dial *d, enum record_error err, const char *stage, const char *detail)
+{
+    balance_failed(health_now(d), d->set, d->w->loop.mono);
+    probe_start(d->w, d->set, d->order[d->pos]);
+    tell_failure(d, err, stage, detail);
 }
 
 /* What we ourselves are short of says nothing about the server. */
@@ -306,6 +308,11 @@ static void judge(struct dial *d, const struct smtp_reply *reply)
     d->ops->failed(d->owner, &why);
 }
 
+static bool is_about_client(const struct dial *d, const struct upstream_loss *loss)
+{
+    return loss->err == ERR_UPSTREAM_GREETING && loss->reply != NULL && loss->reply->code >= 500 && is_foretold(d);
+}
+
 static void on_lost(void *owner, const struct upstream_loss *loss)
 {
     struct dial *d = owner;
@@ -334,7 +341,11 @@ static void on_lost(void *owner, const struct upstream_loss *loss)
     } else if (loss->sys != 0) {
         strncpy(text, strerror(loss->sys), sizeof(text) - 1);
     }
-    note_failure(d, loss->err, stage, text[0] != '\0' ? text : NULL);
+    const char *detail = text[0] != '\0' ? text : NULL;
+    if (is_about_client(d, loss)) /* a stranger must not have the server rested for all */
+        tell_failure(d, loss->err, stage, detail);
+    else
+        note_failure(d, loss->err, stage, detail);
     next_address(d);
 }
 

@@ -151,10 +151,9 @@ def test_a_hello_refused_behind_xclient_is_a_judgement(world, code, got, enhance
     assert {r["err"]["code"] for r in tap.records("error")} == {"xclient_refused"}
 
 
-@pytest.mark.parametrize("greeting", [b"554 5.7.1 you are listed\r\n", b"421 4.7.0 too many of you\r\n"])
-def test_a_greeting_that_refuses_the_client_says_nothing_of_the_server(world, greeting):
+def test_a_greeting_that_refuses_the_client_says_nothing_of_the_server(world):
     def greet(session, line):
-        return greeting if b" 192.0.2.66 " in session.header else None
+        return b"554 5.7.1 you are listed\r\n" if b" 192.0.2.66 " in session.header else None
 
     mta, other = world.mta(proxy=True), world.mta(proxy=True)
     mta.script["greeting"] = greet
