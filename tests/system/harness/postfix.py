@@ -69,6 +69,15 @@ MASTER = """
     -o smtpd_tls_cert_file={dir}/tls/cert.pem
     -o smtpd_tls_key_file={dir}/tls/key.pem
     -o smtpd_tls_session_cache_database=
+127.0.0.1:{sasl} inet n - n - - smtpd
+    -o smtpd_tls_security_level=may
+    -o smtpd_tls_cert_file={dir}/tls/cert.pem
+    -o smtpd_tls_key_file={dir}/tls/key.pem
+    -o smtpd_tls_auth_only=yes
+    -o smtpd_sasl_auth_enable=yes
+    -o smtpd_sasl_type=dovecot
+    -o smtpd_sasl_path={dir}/auth
+    -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
 127.0.0.1:{out} inet n - n - - smtpd
     -o content_filter=smtp:[127.0.0.1]:{out_port}
     -o receive_override_options=no_address_mappings
@@ -103,7 +112,7 @@ MAPS = {
     "headers": "/^Subject:.*viagra/ REJECT 5.7.1 Content refused by header\n",
     "bodies": "/EICAR/ REJECT 5.7.1 Content refused by body\n",
 }
-SERVICES = ("plain", "refuse", "small", "bare", "tls", "out", "out_port")
+SERVICES = ("plain", "refuse", "small", "bare", "tls", "sasl", "out", "out_port")
 
 
 class Postfix:
@@ -113,6 +122,11 @@ class Postfix:
         self.dir = tempfile.mkdtemp(prefix="smtptap-postfix-")
         self.ports = {name: free_port() for name in SERVICES}
         self.child = None
+
+    @property
+    def sasl_socket(self):
+        """Where the service `sasl` asks a Dovecot, which the test has to start."""
+        return f"{self.dir}/auth"
 
     def address(self, service="plain"):
         return f"127.0.0.1:{self.ports[service]}"
