@@ -1,8 +1,8 @@
 /* The server engine, fed with anything in any segments, before a backend that accepts, refuses, closes, at once or
  * later. What must hold whatever comes stands in the functions of the backend; that segments change nothing is shown by
  * a second run, cut otherwise, which must leave the same trace. Input: settings, shape of the segments, number of
- * answers (and whether TLS is required, and LMTP spoken), the answers, the client's bytes; after a granted STARTTLS a
- * form feed ends what was sent in clear. */
+ * answers (and whether TLS is required, LMTP spoken, AUTH there), the answers, the client's bytes; after a granted
+ * STARTTLS a form feed ends what was sent in clear. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,7 +18,7 @@ struct pending {
     smtp_slot slot;
     enum answer answer;
     enum smtp_verb verb;
-    bool end, more; /* more: LMTP, not the last recipient's */
+    bool end, more; /* end, of AUTH: cancelled; more: LMTP, not the last recipient's */
 };
 
 struct run {
@@ -40,6 +40,8 @@ struct run {
     bool open, mail_refused, in_body, ended, told_421, after_body, poisoned;
     bool in_chunk, chunk_last, chunks, swallowed; /* octets are due; the chunk has LAST; BDAT began */
     uint64_t due;
+    bool auth, auth_required, auth_tls;       /* as configured */
+    bool authed, bound, in_exchange, awaited; /* awaited: a 334 was given, so the next line is a response */
     enum smtp_verb tag_verb;
 };
 
@@ -81,6 +83,8 @@ static enum answer next_answer(struct run *r, bool *later)
 
 static const char *reply_text(enum answer answer, const struct pending *p)
 {
+    if (p->verb == SMTP_VERB_AUTH && p->end)
+        return "501 5.7.0 cancelled\r\n";
     if (answer == ANSWER_4XX)
         return "451-later\r\n451 4.7.1 later\r\n";
     if (answer == ANSWER_5XX)
@@ -89,6 +93,8 @@ static const char *reply_text(enum answer answer, const struct pending *p)
         return "354 go\r\n";
     if (p->verb == SMTP_VERB_STARTTLS)
         return "220 2.0.0 go\r\n";
+    if (p->verb == SMTP_VERB_AUTH)
+        return p->more ? "334 YQ==\r\n" : "235 2.7.0 in\r\n";
     return p->end ? "250 2.0.0 the upstream has it\r\n" : "250 2.1.0 fine\r\n";
 }
 
@@ -96,7 +102,15 @@ static const char *reply_text(enum answer answer, const struct pending *p)
 static void conclude(struct run *r, const struct pending *p, int code)
 {
     bool ok = code / 100 == 2;
-    if (p->verb == SMTP_VERB_MAIL && !ok) {
+    if (p->verb == SMTP_VERB_AUTH) {
+        r->awaited = code == 334;
+        r->in_exchange = r->awaited;
+        r->authed |= ok;
+        if (ok && r->settings & 2) {
+            r->bound = true;
+            smtp_server_bind(&r->s);
+        }
+    } else if (p->verb == SMTP_VERB_MAIL && !ok) {
         r->open = false;
     } else if (p->verb == SMTP_VERB_RCPT) {
         r->rcpt_good += ok;
@@ -176,6 +190,8 @@ static void op_helo(void *owner, smtp_slot slot, enum smtp_verb verb, struct spa
     oracle_argument(&r->oracle, domain);
     trace(r, "helo ", domain);
     r->greeted = true;
+    if (r->auth)
+        strcpy(offer.auth, "PLAIN LOGIN CRAM-MD5");
     smtp_server_offer(&r->s, &offer);
     answer(r, slot, verb, false);
 }
@@ -191,7 +207,7 @@ static void op_mail(void *owner, smtp_slot slot, const struct smtp_envelope_comm
     if (cmd->refusal != NULL)
         return;
     called(r);
-    require(r->greeted && (r->secured || !r->need_tls));
+    require(r->greeted && (r->secured || !r->need_tls) && (r->authed || !r->auth_required));
     r->open = true;
     r->chunks = false;
     r->rcpt_good = 0;
@@ -320,7 +336,8 @@ static void op_pass(void *owner, smtp_slot slot, const struct smtp_command *cmd)
 {
     struct run *r = owner;
     called(r);
-    require(!r->open && cmd->verb == SMTP_VERB_ETRN);
+    require(r->bound ? cmd->verb == SMTP_VERB_NOOP || !r->open : !r->open);
+    require(cmd->verb == SMTP_VERB_ETRN || (r->bound && (cmd->verb == SMTP_VERB_NOOP || cmd->verb == SMTP_VERB_RSET)));
     trace(r, "pass ", cmd->line);
     answer(r, slot, SMTP_VERB_ETRN, false);
 }
@@ -334,12 +351,67 @@ static void op_starttls(void *owner, smtp_slot slot)
     answer(r, slot, SMTP_VERB_STARTTLS, false);
 }
 
+static bool is_base64(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        bool letter = (s.p[i] | 32) >= 'a' && (s.p[i] | 32) <= 'z', digit = s.p[i] >= '0' && s.p[i] <= '9';
+        if (!letter && !digit && s.p[i] != '+' && s.p[i] != '/' && !(s.p[i] == '=' && i + 2 >= s.n))
+            return false;
+    }
+    return s.n % 4 == 0;
+}
+
+/* A 334 is as likely as an end. */
+static void answer_auth(struct run *r, smtp_slot slot, bool cancelled)
+{
+    answer_more(r, slot, SMTP_VERB_AUTH, cancelled, r->answered & 1);
+}
+
+static void op_auth(void *owner, smtp_slot slot, const struct smtp_auth_command *cmd)
+{
+    struct run *r = owner;
+    called(r);
+    require(r->auth && r->greeted && !r->open && !r->authed && !r->in_exchange);
+    require(r->secured || (!r->auth_tls && !r->need_tls));
+    require(span_eq(cmd->mechanism, SPAN_LIT("PLAIN")) || span_eq(cmd->mechanism, SPAN_LIT("LOGIN")) ||
+            (span_eq(cmd->mechanism, SPAN_LIT("CRAM-MD5")) && cmd->initial == NULL));
+    require(cmd->initial == NULL || span_eq(*cmd->initial, SPAN_LIT("=")) || is_base64(*cmd->initial));
+    trace(r, "auth ", cmd->initial != NULL ? *cmd->initial : SPAN_NONE);
+    r->in_exchange = true;
+    answer_auth(r, slot, false);
+}
+
+static void op_auth_response(void *owner, smtp_slot slot, struct span text)
+{
+    struct run *r = owner;
+    called(r);
+    require(r->in_exchange && !r->awaited && text.n < AUTH_LINE_OCTETS && is_base64(text));
+    trace(r, "response ", text);
+    answer_auth(r, slot, false);
+}
+
+static void op_auth_cancel(void *owner, const smtp_slot *slot)
+{
+    struct run *r = owner;
+    called(r);
+    require(r->in_exchange && !r->awaited);
+    trace(r, slot != NULL ? "star" : "broken", SPAN_NONE);
+    r->in_exchange = slot != NULL;
+    if (slot != NULL)
+        answer_auth(r, *slot, true);
+}
+
 static unsigned op_command(void *owner, enum smtp_verb verb, const char *verb_name, struct span line)
 {
     struct run *r = owner;
     called(r);
     require(!r->in_body && !r->in_chunk && !r->shaking);
-    oracle_line(&r->oracle, r->line, verb_name, line);
+    if (r->awaited) { /* a response, whatever it looks like */
+        require(verb_name[0] == '?' && span_eq(line, SPAN_LIT("*")));
+        r->awaited = false;
+    } else {
+        oracle_line(&r->oracle, r->line, verb_name, line);
+    }
     trace(r, verb_name, line);
     r->tag_verb = verb;
     return ++r->tag;
@@ -352,7 +424,9 @@ static void op_sent(void *owner, enum smtp_verb verb, unsigned tag, const struct
     char text[24];
     (void)since;
     require(!r->told_421 && reply->lines > 0 && reply->wire.n > 0);
-    bool again = tag == r->tag_sent && r->ends > 0 && (verb == SMTP_VERB_DATA || (verb == SMTP_VERB_BDAT && r->lmtp));
+    require(memmem(reply->wire.p, reply->wire.n, "c2VjcmV0", 8) == NULL); /* no echo */
+    bool each = verb == SMTP_VERB_BDAT && r->lmtp; /* also where the last chunk is refused */
+    bool again = tag == r->tag_sent && (each || (verb == SMTP_VERB_DATA && r->ends > 0));
     bool end = again || (verb == SMTP_VERB_BDAT && r->chunk_last && r->chunks);
     bool closing = r->s.state == SMTP_SERVER_CLOSED && reply->code != 221;
     require(tag == r->tag_sent + 1 || again || closing);
@@ -389,6 +463,9 @@ static const struct smtp_server_ops ops = {
     .poisoned = op_poisoned,
     .end = op_end,
     .pass = op_pass,
+    .auth = op_auth,
+    .auth_response = op_auth_response,
+    .auth_cancel = op_auth_cancel,
     .starttls = op_starttls,
     .abandon = op_abandon,
     .sent = op_sent,
@@ -402,6 +479,11 @@ static void run_init(struct run *r, const uint8_t *data, size_t answer_count, bo
         .lenient_addresses = settings & 8,
         .require_tls = data[2] & 32,
         .lmtp = data[2] & 64,
+        .auth = data[2] & 128,
+        .auth_required = data[2] & 128 && data[1] & 128,
+        .auth_require_tls = settings & 16,
+        .max_unauthenticated_commands = settings & 32 ? 5 : 0,
+        .max_auth_failures = settings & 8 ? 3 : 0,
         .bare_newline = (enum smtp_bare_newline)(settings % 4 % 3),
         .disabled_commands = settings & 128 ? 1U << SMTP_VERB_VRFY | 1U << SMTP_VERB_DATA : 0,
         .max_command_length = LINE_MAX_OCTETS,
@@ -414,6 +496,9 @@ static void run_init(struct run *r, const uint8_t *data, size_t answer_count, bo
     *r = (struct run){ .settings = settings, .wild = wild, .answers = data + HEAD, .answer_count = answer_count };
     r->need_tls = config.require_tls;
     r->lmtp = config.lmtp;
+    r->auth = config.auth;
+    r->auth_required = config.auth_required;
+    r->auth_tls = config.auth_require_tls;
     buf_init(&r->trace, NULL);
     buf_init(&r->body, NULL);
     r->oracle.line_max = LINE_MAX_OCTETS;
@@ -429,7 +514,7 @@ static bool shake(struct run *r, struct buf *in)
         buf_consume(in, end != NULL ? (size_t)(end - clear.p) + 1 : clear.n);
     if (end == NULL)
         return false;
-    r->shaking = r->greeted = false;
+    r->shaking = r->greeted = r->authed = r->bound = false;
     r->secured = true;
     smtp_server_secured(&r->s);
     return true;
