@@ -55,6 +55,8 @@ void stream_open(struct stream *s, struct loop *loop, int fd, bool connecting, c
 /* Begins TLS with this SSL object, which is taken over. What was written in clear must have left; what was read and not
  * used is thrown away (RFC 3207 section 4.2). */
 void stream_start_tls(struct stream *s, struct ssl_st *ssl);
+/* Whether TLS wipes what it has handed over: where secrets may come in. In clear there is nothing that it keeps. */
+void stream_wipe_input(struct stream *s, bool on);
 /* Throws away what the peer has sent so far, also what still lies in the socket. */
 void stream_discard_input(struct stream *s);
 /* From now on only those bytes are taken from the socket that wanted() says: it sees what is unread in `in` with what

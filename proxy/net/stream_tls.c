@@ -109,3 +109,13 @@ void stream_tls_bye(struct stream *s)
     SSL_shutdown(s->ssl);
     ERR_clear_error();
 }
+
+void stream_wipe_input(struct stream *s, bool on)
+{
+    if (s->ssl == NULL)
+        return;
+    if (on)
+        SSL_set_options(s->ssl, SSL_OP_CLEANSE_PLAINTEXT);
+    else
+        SSL_clear_options(s->ssl, SSL_OP_CLEANSE_PLAINTEXT);
+}

@@ -391,6 +391,8 @@ static void settle(struct client *c, enum smtp_server_want want, bool held)
         client_bye(c, smtp_reply_own(SMTP_OWN_IDLE), CLOSE_TIMEOUT);
         return;
     }
+    bool text = c->smtp.state == SMTP_SERVER_BODY || c->smtp.state == SMTP_SERVER_CHUNK;
+    stream_wipe_input(&c->stream, !text);
     stream_read(&c->stream,
                 !held && !c->paused && buf_len(&c->stream.in) < INPUT_MAX && stream_unsent(&c->stream) <= STREAM_HIGH);
 }

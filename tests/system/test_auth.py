@@ -267,6 +267,7 @@ def test_a10(world, size, code, enhanced):
     c.cmd("NOOP", 250)
     c.quit()
     if code == 500:
+        mta.wait_ended()
         assert mta.sessions[0].commands[2] == b"*"
 
 
