@@ -1,6 +1,7 @@
 /* Each engine works on what it has until it wants more; then the other has its turn. */
 #include "tests/scenario/bridge.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 static struct smtp_tag tag_of(smtp_slot slot) { return (struct smtp_tag){ .slot = slot, .txn = 1 }; }
@@ -181,8 +182,44 @@ static void op_end(void *owner, smtp_slot slot, const struct smtp_server_data *d
 static void op_abandon(void *owner, enum smtp_abandon why, const struct smtp_reply *reply)
 {
     (void)reply;
-    if (why != SMTP_ABANDON_QUIT)
-        reset_upstream(owner);
+    struct bridge *b = owner;
+    bool passed = b->server.bound && why == SMTP_ABANDON_RSET; /* the client's own goes there */
+    if (why != SMTP_ABANDON_QUIT && !passed)
+        reset_upstream(b);
+    b->up_txn = b->up_txn && !passed;
+}
+
+static void op_auth(void *owner, smtp_slot slot, const struct smtp_auth_command *cmd)
+{
+    struct buf line;
+    buf_init(&line, NULL);
+    buf_printf(&line, "AUTH %.*s", SPAN_ARG(cmd->mechanism));
+    if (cmd->initial != NULL)
+        buf_printf(&line, " %.*s", SPAN_ARG(*cmd->initial));
+    add_step(owner, SMTP_STEP_AUTH, slot, buf_span(&line));
+    buf_free(&line);
+}
+
+static void op_auth_response(void *owner, smtp_slot slot, struct span text)
+{
+    struct bridge *b = owner;
+    if (b->upstream == BRIDGE_OPEN)
+        add_step(b, SMTP_STEP_RESPONSE, slot, text);
+    else
+        smtp_server_own(&b->server, slot, SMTP_OWN_AUTH_TEMPFAIL);
+}
+
+/* Nobody waits for the reply to a "*" of ours. */
+static void op_auth_cancel(void *owner, const smtp_slot *slot)
+{
+    struct bridge *b = owner;
+    struct smtp_tag unheard = { .rcpt = UINT_MAX };
+    if (b->upstream == BRIDGE_OPEN)
+        smtp_client_add(&b->client,
+                        smtp_step_new(SMTP_STEP_RESPONSE, slot != NULL ? tag_of(*slot) : unheard, SPAN_LIT("*")),
+                        &b->to_upstream, 0);
+    else if (slot != NULL)
+        smtp_server_own(&b->server, *slot, SMTP_OWN_AUTH_CANCELLED);
 }
 
 static void op_pass(void *owner, smtp_slot slot, const struct smtp_command *cmd)
@@ -222,6 +259,9 @@ static const struct smtp_server_ops server_ops = {
     .end = op_end,
     .abandon = op_abandon,
     .pass = op_pass,
+    .auth = op_auth,
+    .auth_response = op_auth_response,
+    .auth_cancel = op_auth_cancel,
     .command = op_command,
     .sent = op_sent,
 };
@@ -235,7 +275,11 @@ static void learn_caps(struct bridge *b, const struct smtp_reply *ehlo)
     bool more = smtp_reply_line(ehlo, &pos, false, &text);
     while (more && (more = smtp_reply_line(ehlo, &pos, false, &text)))
         smtp_caps_parse_line(&b->upstream_caps, text);
-    smtp_caps_offer(&b->offer, &b->upstream_caps, &b->rules);
+    struct smtp_offer_rules rules = b->rules;
+    if (rules.auth != NULL)
+        smtp_caps_relayed_auth(b->auth, rules.auth, &b->upstream_caps);
+    rules.auth = b->auth;
+    smtp_caps_offer(&b->offer, &b->upstream_caps, &rules);
     b->ready = true;
     answer_helo(b);
 }
@@ -250,7 +294,12 @@ static void remember_early(struct bridge *b, const struct smtp_reply *reply)
 static void on_step_reply(struct bridge *b, const struct smtp_step *step, const struct smtp_reply *reply)
 {
     bool ok = smtp_reply_is(reply, 2);
-    if (step->kind == SMTP_STEP_MAIL) {
+    if (smtp_step_is_secret(step)) {
+        if (step->tag.rcpt == UINT_MAX)
+            return;
+        if (ok)
+            smtp_server_bind(&b->server);
+    } else if (step->kind == SMTP_STEP_MAIL) {
         b->up_txn = ok;
         b->mail_refused = !ok;
     } else if (step->kind == SMTP_STEP_RCPT && b->mail_refused) {
@@ -306,11 +355,15 @@ static void answer_steps(struct bridge *b, const struct smtp_reply *reply)
         list_remove(first);
         if (step->kind == SMTP_STEP_MAIL)
             b->mail_refused = true;
-        if (step->kind == SMTP_STEP_RCPT && b->mail_refused)
+        if (smtp_step_is_secret(step) && step->tag.rcpt == UINT_MAX)
+            ; /* nobody waits for it */
+        else if (smtp_step_is_secret(step))
+            smtp_server_own(&b->server, step->tag.slot, SMTP_OWN_AUTH_TEMPFAIL);
+        else if (step->kind == SMTP_STEP_RCPT && b->mail_refused)
             smtp_server_own(&b->server, step->tag.slot, SMTP_OWN_NEED_MAIL);
         else if (step->kind != SMTP_STEP_RSET && step->kind != SMTP_STEP_END && step->kind != SMTP_STEP_LAST)
             smtp_server_reply(&b->server, step->tag.slot, reply);
-        free(step);
+        smtp_step_free(step);
     }
 }
 

@@ -16,6 +16,7 @@ struct bridge {
     struct buf from_client, from_upstream; /* not yet taken by the engines */
     struct buf to_client, to_upstream, log;
     struct smtp_offer_rules rules;
+    char auth[256]; /* rules.auth met with the upstream's */
     struct smtp_caps upstream_caps, offer;
     enum bridge_upstream upstream;
     bool ready;     /* the upstream answered EHLO */

@@ -30,6 +30,7 @@ struct replay {
     long cut;
     size_t longest; /* flight */
     bool logged;    /* it has L lines */
+    char mechanisms[64];
     bool failed;
 };
 
@@ -297,8 +298,13 @@ static void set(struct replay *r, const struct line *at, struct smtp_server_conf
     static const struct {
         const char *key;
         size_t at, size;
-    } numbers[] = { NUMBER(max_command_length), NUMBER(max_unrecognized_commands), NUMBER(max_recipients),
-                    NUMBER(max_received), NUMBER(max_message_size) };
+    } numbers[] = { NUMBER(max_command_length),
+                    NUMBER(max_unrecognized_commands),
+                    NUMBER(max_recipients),
+                    NUMBER(max_received),
+                    NUMBER(max_message_size),
+                    NUMBER(max_auth_failures),
+                    NUMBER(max_unauthenticated_commands) };
     struct span rest = span_skip(at->text, 4);
     const char *blank = memchr(rest.p, ' ', rest.n);
     struct span key = span_head(rest, blank != NULL ? (size_t)(blank - rest.p) : rest.n);
@@ -308,6 +314,17 @@ static void set(struct replay *r, const struct line *at, struct smtp_server_conf
             set_number(r, at, (char *)c + numbers[i].at, numbers[i].size, value);
             return;
         }
+    }
+    if (span_eq(key, SPAN_LIT("auth"))) {
+        snprintf(r->mechanisms, sizeof(r->mechanisms), "%.*s", SPAN_ARG(value));
+        rules->auth = r->mechanisms;
+        rules->forbidden &= ~SMTP_CAP_BIT(AUTH);
+        c->auth = true;
+        return;
+    }
+    if (span_eq(key, SPAN_LIT("auth_mode")) && span_eq(value, SPAN_LIT("required"))) {
+        c->auth_required = true;
+        return;
     }
     if (span_eq(key, SPAN_LIT("lenient_addresses")))
         c->lenient_addresses = span_eq(value, SPAN_LIT("true"));
