@@ -20,6 +20,7 @@ struct run {
     bool pipelining; /* as the server's EHLO reply said */
     unsigned serial, answered, sent, open, told;
     bool dead, in_body, secured, offered; /* offered: STARTTLS, by the last EHLO */
+    bool exchange;                        /* of AUTH */
     bool identify, identified;            /* XCLIENT is to be said; was */
     bool in_chunk, lmtp;                  /* octets of a BDAT are due */
     enum smtp_client_tls tls;
@@ -61,20 +62,40 @@ static void add_chunk(struct run *r, unsigned how)
         write_octets(r);
 }
 
-enum { BDAT = 6 }; /* of the script, behind the lines */
+enum { BDAT = 6, AUTH = 7 }; /* of the script, behind the lines */
+#define SECRET "c2VjcmV0"
 
-/* Steps of the script up to one that waits for the others: DATA, BDAT, QUIT and what stands behind them. */
+static void add_auth(struct run *r)
+{
+    struct smtp_tag tag = { .slot = ++r->serial };
+    r->exchange = true;
+    smtp_client_add(&r->c, smtp_step_new(SMTP_STEP_AUTH, tag, SPAN_LIT("AUTH PLAIN " SECRET)), &r->out, r->now);
+}
+
+/* To a 334. */
+static void add_response(struct run *r, bool star)
+{
+    struct smtp_tag tag = { .slot = ++r->serial };
+    struct span text = star ? SPAN_LIT("*") : SPAN_LIT(SECRET);
+    smtp_client_add(&r->c, smtp_step_new(SMTP_STEP_RESPONSE, tag, text), &r->out, r->now);
+}
+
+/* Steps of the script up to one that waits for the others: DATA, BDAT, AUTH, QUIT and what stands behind them. */
 static void add_steps(struct run *r)
 {
-    while (r->next < r->script_len && !r->in_body && !r->in_chunk) {
-        unsigned which = r->script[r->next] % (ARRAY_LEN(lines) + 1);
-        bool alone = which == BDAT || kinds[which] == SMTP_STEP_DATA || kinds[which] == SMTP_STEP_QUIT;
+    while (r->next < r->script_len && !r->in_body && !r->in_chunk && !r->exchange) {
+        unsigned which = r->script[r->next] % (ARRAY_LEN(lines) + 2);
+        bool alone = which == BDAT || which == AUTH || kinds[which] == SMTP_STEP_DATA || kinds[which] == SMTP_STEP_QUIT;
         if (alone &&
             (r->serial != r->answered || (which == BDAT && (r->c.state != SMTP_CLIENT_READY || r->c.open > 0))))
             return;
         r->next++;
         if (which == BDAT) {
             add_chunk(r, r->script[r->next - 1] / 7);
+            return;
+        }
+        if (which == AUTH) {
+            add_auth(r);
             return;
         }
         struct smtp_tag tag = { .slot = ++r->serial };
@@ -90,6 +111,10 @@ static void on_command(void *owner, const struct smtp_step *step)
     require(!r->dead && !r->in_body && !r->in_chunk && step->sent && step->since == r->now);
     require(r->open == 0 || (r->pipelining && !is_handshake(step->kind)));
     require(is_handshake(step->kind) || step->tag.slot == r->sent + 1);
+    char shown[SMTP_STEP_SHOWN];
+    struct span line = smtp_step_shown(step, shown);
+    require(memmem(line.p, line.n, SECRET, sizeof(SECRET) - 1) == NULL);
+    require(!smtp_step_is_secret(step) || (r->exchange && r->open == 0));
     if (step->kind == SMTP_STEP_STARTTLS)
         require(!r->secured && r->offered && r->tls != SMTP_CLIENT_TLS_NEVER);
     require(is_handshake(step->kind) || r->secured || r->tls != SMTP_CLIENT_TLS_REQUIRED);
@@ -104,6 +129,8 @@ static void on_said(void *owner, const struct smtp_step *step, const struct smtp
     struct run *r = owner;
     require(!r->dead && reply->code >= 200 && reply->code <= 599);
     require(step == NULL || (step->sent && step == smtp_client_waiting(&r->c)));
+    if (step != NULL && step->kind == SMTP_STEP_AUTH && !smtp_step_must_hide(step, reply))
+        require(reply->code != 334 && memmem(reply->wire.p, reply->wire.n, SECRET, sizeof(SECRET) - 1) == NULL);
     r->told++;
 }
 
@@ -158,7 +185,8 @@ static void on_reply(void *owner, const struct smtp_step *step, const struct smt
     r->open--;
     if (step->kind == SMTP_STEP_EHLO && class == 2)
         note_offer(r, reply);
-    require(class != 3 || (step->kind == SMTP_STEP_DATA && reply->code == 354));
+    bool challenge = smtp_step_is_secret(step) && reply->code == 334;
+    require(class != 3 || challenge || (step->kind == SMTP_STEP_DATA && reply->code == 354));
     require(!r->lmtp || step->kind != SMTP_STEP_HELO);
     if (is_handshake(step->kind)) {
         bool ready = r->c.state == SMTP_CLIENT_READY;
@@ -170,6 +198,14 @@ static void on_reply(void *owner, const struct smtp_step *step, const struct smt
     }
     require(step->tag.slot == r->answered + 1);
     r->answered++;
+    if (challenge) {
+        add_response(r, reply->wire.n % 3 == 0);
+        return;
+    }
+    if (smtp_step_is_secret(step)) {
+        require(class != 2 || reply->code == 235);
+        r->exchange = false;
+    }
     if (step->kind == SMTP_STEP_DATA && reply->code == 354) {
         r->in_body = true;
         buf_append_span(&r->out, SPAN_LIT("x\r\n"));
