@@ -425,7 +425,7 @@ static void op_sent(void *owner, enum smtp_verb verb, unsigned tag, const struct
     (void)since;
     require(!r->told_421 && reply->lines > 0 && reply->wire.n > 0);
     require(memmem(reply->wire.p, reply->wire.n, "c2VjcmV0", 8) == NULL); /* no echo */
-    bool each = verb == SMTP_VERB_BDAT && r->lmtp; /* also where the last chunk is refused */
+    bool each = verb == SMTP_VERB_BDAT && r->lmtp;                        /* also where the last chunk is refused */
     bool again = tag == r->tag_sent && (each || (verb == SMTP_VERB_DATA && r->ends > 0));
     bool end = again || (verb == SMTP_VERB_BDAT && r->chunk_last && r->chunks);
     bool closing = r->s.state == SMTP_SERVER_CLOSED && reply->code != 221;
