@@ -105,23 +105,28 @@ struct span smtp_step_shown(const struct smtp_step *step, char out[SMTP_STEP_SHO
     return span_of(out, blank != NULL ? n + 2 : n);
 }
 
+static void forget_told(struct smtp_client *c)
+{
+    if (c->told != NULL)
+        smtp_step_free(c->told);
+    c->told = NULL;
+}
+
 /* It was answered. */
 static void retire(struct smtp_client *c, struct smtp_step *step)
 {
-    bool secret = smtp_step_is_secret(step);
-    if (c->told != NULL)
-        smtp_step_free(c->told);
-    c->told = secret ? step : NULL;
-    if (!secret)
+    forget_told(c);
+    c->told_secret = smtp_step_is_secret(step);
+    if (c->told_secret)
+        c->told = step;
+    else
         smtp_step_free(step);
 }
 
 void smtp_client_free(struct smtp_client *c)
 {
     smtp_steps_free(&c->steps);
-    if (c->told != NULL)
-        smtp_step_free(c->told);
-    c->told = NULL;
+    forget_told(c);
     smtp_reply_parser_free(&c->parser);
 }
 
@@ -415,10 +420,12 @@ static struct smtp_reply for_log(const struct smtp_step *step, const struct smtp
     return step != NULL && smtp_step_must_hide(step, reply) ? smtp_reply_hidden(reply, text) : *reply;
 }
 
+/* Once the secret is wiped, nobody can say whether it is repeated. */
 static void unasked(struct smtp_client *c, const struct smtp_reply *reply)
 {
     char text[SMTP_HIDDEN_LEN];
-    struct smtp_reply shown = for_log(c->told, reply, text);
+    bool hide = c->told == NULL && c->told_secret;
+    struct smtp_reply shown = hide ? smtp_reply_hidden(reply, text) : for_log(c->told, reply, text);
     c->ops->said(c->owner, NULL, &shown);
     if (c->state == SMTP_CLIENT_BODY || c->state == SMTP_CLIENT_CHUNK)
         c->ops->early(c->owner, reply);
@@ -464,6 +471,7 @@ static void take_reply(struct smtp_client *c, const struct smtp_reply *reply)
 /* All input was read. */
 static void go_on(struct smtp_client *c, struct buf *out, usec_t now)
 {
+    forget_told(c);
     if (c->state == SMTP_CLIENT_DEAD)
         return;
     if (c->open == 0 && c->state != SMTP_CLIENT_BODY && reply_begun(c))

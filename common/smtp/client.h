@@ -113,7 +113,8 @@ struct smtp_client {
     struct list steps;      /* in order; the sent ones first */
     unsigned open;          /* sent and not answered */
     uint64_t due;           /* CHUNK: octets */
-    struct smtp_step *told; /* answered, and may hold a secret that the server repeats; until another is answered */
+    struct smtp_step *told; /* answered, and may hold a secret that the server repeats; until its input is read */
+    bool told_secret;       /* what was answered last was one */
     struct smtp_reply_parser parser;
 };
 

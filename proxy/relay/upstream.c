@@ -181,6 +181,7 @@ static void on_command(void *owner, const struct smtp_step *step)
 {
     struct upstream *u = owner;
     u->totals.commands++;
+    u->stream.secret |= smtp_step_is_secret(step);
     u->asked_tls |= step->kind == SMTP_STEP_STARTTLS;
     if (!trace_wants(u->trace, LEVEL_DEBUG))
         return;
@@ -503,7 +504,6 @@ struct upstream *upstream_open(struct loop *loop, const struct trace *trace, con
 void upstream_add(struct upstream *u, struct smtp_step *step)
 {
     u->txns += step->kind == SMTP_STEP_MAIL;
-    u->stream.secret |= smtp_step_is_secret(step);
     smtp_client_add(&u->smtp, step, stream_out(&u->stream), u->loop->mono);
     stream_wrote(&u->stream);
     if (!timer_is_set(&u->timer))

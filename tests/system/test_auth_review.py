@@ -1,10 +1,12 @@
 """AUTH relayed, where things go wrong in between: exchanges that were broken off, and servers that repeat secrets."""
 import os
 
+import threading
+
 import pytest
 
 from harness.auth import b64, plain
-from harness.mta import CLOSE, EHLO, each
+from harness.mta import CLOSE, EHLO, Wait, each
 
 AUTH = [*EHLO, "AUTH PLAIN LOGIN"]
 OPEN = {"auth": {"mode": "optional", "require_tls": False}}
@@ -95,6 +97,16 @@ def test_a_reply_unasked_that_repeats_nothing_is_told(world):
     mta, tap, c = opened(world, auth=b"535 5.7.8 no\r\n500 5.5.1 and goodbye\r\n")
     c.cmd(f"AUTH PLAIN {PLAIN}", 535)
     assert tap.wait("send", code=500)["lines"] == ["and goodbye"]
+    c.quit()
+
+
+def test_a_late_reply_unasked_is_not_told(world):
+    """By then what was sent has been wiped, and nobody can say whether it is repeated."""
+    go = threading.Event()
+    mta, tap, c = opened(world, auth=[b"535 5.7.8 no\r\n", Wait(go), b"500 5.5.1 what is wonderland\r\n"])
+    c.cmd(f"AUTH PLAIN {PLAIN}", 535)
+    go.set()
+    assert tap.wait("send", code=500)["lines"] == ["*"]
     c.quit()
 
 
