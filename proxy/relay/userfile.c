@@ -1,5 +1,6 @@
 /* A change is seen by the inode, the size and the times of the file. Times have grains: a file that was young when it
- * was read may have changed since without a trace, and is read again until it is old enough.
+ * was read may have changed since without a trace, and is read again until it is old enough. One that changed while it
+ * was read is as if it had not been read.
  *
  * The lock is held for moments, never while the disk is read; userfile_is_due() lets one reader in at a time. */
 #include "proxy/relay/userfile.h"
@@ -17,6 +18,7 @@
 
 #define LOOK_EVERY USEC_PER_SEC
 enum { SETTLED_SECONDS = 2, FAULT_TEXT = 512 };
+enum { TRIES = 20, TRY_EVERY = 50000 /* microseconds */ };
 #define BYTES_MAX ((size_t)64 << 20)
 
 /* What was seen of a file; all zero where it couldn't be opened. */
@@ -126,9 +128,10 @@ static bool can_check(const struct users *u, struct reading *r)
     return faults == 0;
 }
 
-static struct users *parse(int fd, const struct stat *st, struct reading *r)
+/* The text, as it stands; NULL: there is none to be had, which was told. *torn: it was being written meanwhile. */
+static char *read_text(int fd, const struct stat *st, struct reading *r, size_t *n, bool *torn)
 {
-    size_t n;
+    struct stat after;
     if (!S_ISREG(st->st_mode)) {
         on_fault(r, 0, "is not a file");
         return NULL;
@@ -137,34 +140,49 @@ static struct users *parse(int fd, const struct stat *st, struct reading *r)
         on_fault(r, 0, "is larger than 64 MiB");
         return NULL;
     }
-    char *text = read_all(fd, (size_t)st->st_size, &n);
-    if (text == NULL) {
+    char *text = read_all(fd, (size_t)st->st_size, n);
+    if (text == NULL)
         on_fault(r, 0, strerror(errno));
-        return NULL;
-    }
-    struct users *u = users_parse(span_of(text, n), on_fault, r);
+    *torn = fstat(fd, &after) != 0 || after.st_size != st->st_size || !same_time(after.st_mtim, st->st_mtim) ||
+            (text != NULL && *n != (size_t)st->st_size);
+    return text;
+}
+
+static void forget(char *text, size_t n)
+{
     explicit_bzero(text, n);
     free(text);
+}
+
+/* The text is taken over. */
+static struct users *parse(char *text, size_t n, struct reading *r)
+{
+    struct users *u = users_parse(span_of(text, n), on_fault, r);
+    forget(text, n);
     if (u != NULL && !can_check(u, r))
         users_free(&u);
     return u;
 }
 
-/* What was seen of the file before and after it was read differs: it is being written. */
-static struct users *read_users(struct reading *r, struct sight *sight)
+/* What is torn is no table, and its faults are not the file's: none is told. */
+static struct users *read_users(struct reading *r, struct sight *sight, bool *torn)
 {
     struct stat st;
     struct users *u = NULL;
+    size_t n = 0;
     int fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     *sight = (struct sight){ .error = 0 };
+    *torn = false;
     if (fd < 0 || fstat(fd, &st) != 0) {
         sight->error = errno;
         on_fault(r, 0, strerror(errno));
     } else {
         *sight = sight_of(&st);
-        u = parse(fd, &st, r);
-        if (fstat(fd, &st) != 0 || st.st_size != sight->size || !same_time(st.st_mtim, sight->modified))
-            sight->young = true;
+        char *text = read_text(fd, &st, r, &n, torn);
+        if (text != NULL && !*torn)
+            u = parse(text, n, r);
+        else if (text != NULL)
+            forget(text, n);
     }
     if (fd >= 0)
         close(fd);
@@ -215,7 +233,15 @@ struct userfile *userfile_open(const char *path, userfile_fault *fault, void *ar
 {
     struct reading r = { .path = path, .fault = fault, .arg = arg };
     struct sight sight;
-    struct users *users = read_users(&r, &sight);
+    bool torn = true;
+    struct users *users = NULL;
+    for (int i = 0; i < TRIES && torn; i++) {
+        if (i > 0)
+            usleep(TRY_EVERY);
+        users = read_users(&r, &sight, &torn);
+    }
+    if (torn)
+        on_fault(&r, 0, "is being written all the time");
     if (users == NULL)
         return NULL;
     struct userfile *f = checked(calloc(1, sizeof(*f)));
@@ -272,6 +298,14 @@ static void keep_first(void *arg, const char *text)
         first->text = checked(strdup(text));
 }
 
+/* At the next login. */
+static void look_again(struct userfile *f, const struct sight *before)
+{
+    f->sight = *before;
+    f->sight.young = true;
+    atomic_store(&f->looked, 0);
+}
+
 char *userfile_refresh(struct userfile *f)
 {
     struct first_fault first = { .text = NULL };
@@ -280,14 +314,17 @@ char *userfile_refresh(struct userfile *f)
     if (has_changed(f)) {
         struct reading r = { .path = f->path, .fault = keep_first, .arg = &first };
         struct sight before = f->sight;
-        struct users *users = read_users(&r, &f->sight);
+        bool torn;
+        struct users *users = read_users(&r, &f->sight, &torn);
         if (users != NULL)
             use(f, users);
-        if (before.faulty && same_sight(&before, &f->sight)) {
+        if (torn || (before.faulty && same_sight(&before, &f->sight))) {
             free(first.text);
             first.text = NULL;
         }
         f->sight.faulty = users == NULL;
+        if (torn)
+            look_again(f, &before);
     }
     atomic_store(&f->looking, false);
     return first.text;

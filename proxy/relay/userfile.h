@@ -1,5 +1,6 @@
 /* The file of local users as it stands on the disk: read at the start, looked at again at logins, once a second at the
- * most, and read again when it changed. A new one with a fault changes nothing.
+ * most, and read again when it changed. A new one with a fault changes nothing; one that is being written neither, and
+ * is read again at the next login.
  *
  * userfile_users() gives the table in use, which stays whole as long as it is held. Any thread; only userfile_refresh()
  * touches the disk, and belongs off the loop. */

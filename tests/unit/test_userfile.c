@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "proxy/relay/userfile.h"
@@ -15,6 +16,24 @@
 static char dir[64], path[96], beside[96];
 static char told[8][256];
 static unsigned tolds;
+
+/* Somebody writes to the file while it is read: so often, this. */
+static unsigned writes;
+static const char *written;
+
+ssize_t read(int fd, void *to, size_t n);
+ssize_t read(int fd, void *to, size_t n)
+{
+    ssize_t got = syscall(SYS_read, fd, to, n);
+    if (writes == 0)
+        return got;
+    writes--;
+    FILE *f = fopen(path, "a");
+    assert_non_null(f);
+    fputs(written, f);
+    assert_int_equal(fclose(f), 0);
+    return got;
+}
 
 static void on_fault(void *arg, const char *text)
 {
@@ -191,6 +210,46 @@ static void test_settled(void **state)
     userfile_unref(&f);
 }
 
+/* What is half written is no table, whether it looks well or not. */
+static void test_torn(void **state)
+{
+    (void)state;
+    static const char *const begun[] = { "b:{PLAIN}x\n", "b:{PL" }, *const rest[] = { "c:{PLAIN}x\n",
+                                                                                      "AIN}x\nc:{PLAIN}x\n" };
+    usec_t now = 1000 * USEC_PER_SEC;
+    for (size_t i = 0; i < ARRAY_LEN(begun); i++) {
+        struct userfile *f = opened("a:{PLAIN}x\n");
+        assert_true(userfile_is_due(f, now));
+        write_to(path, begun[i]);
+        writes = 1;
+        written = rest[i];
+        no_fault(f);
+        assert_int_equal(writes, 0);
+        assert_true(knows(f, "a") && !knows(f, "b"));
+        assert_true(userfile_is_due(f, now + 1)); /* at the next login */
+        no_fault(f);
+        assert_true(!knows(f, "a") && knows(f, "b") && knows(f, "c"));
+        assert_false(userfile_is_due(f, now + 2));
+        userfile_unref(&f);
+    }
+}
+
+static void test_torn_at_the_start(void **state)
+{
+    (void)state;
+    written = "b:{PLAIN}x\n";
+    writes = 1;
+    struct userfile *f = opened("a:{PLAIN}x\n");
+    assert_true(knows(f, "a") && knows(f, "b"));
+    userfile_unref(&f);
+    written = "#\n";
+    writes = 1000;
+    assert_null(userfile_open(path, on_fault, NULL));
+    assert_int_equal(tolds, 1);
+    assert_non_null(strstr(told[0], "is being written"));
+    writes = 0;
+}
+
 static void test_due(void **state)
 {
     (void)state;
@@ -225,6 +284,8 @@ int main(void)
         CASE(test_faulty_change),
         CASE(test_gone),
         CASE(test_settled),
+        CASE(test_torn),
+        CASE(test_torn_at_the_start),
         CASE(test_due),
         CASE(test_mechanisms),
     };
