@@ -53,9 +53,9 @@ struct auth_about {
 };
 
 /* What the listener's backend can offer now: auth.mechanisms cut to what the backend, TLS and the certificate allow.
- * Never waits. A file that can't be read, or a Dovecot that isn't there, still offers what it did when it was; before
- * it was ever there, the mechanisms that need nothing from it to be known (PLAIN, LOGIN): the login then fails for now
- * (454), which a client survives; without an AUTH line many give up for good. */
+ * Never waits. A file that can't be read any more, or a Dovecot that has gone, still offers what it did; a Dovecot that
+ * was never reached offers all of them, for what it lacks is not known. Such a login fails for now (454), which a
+ * client survives; without an AUTH line many give up for good. */
 sasl_set auth_backend_mechanisms(struct worker *w, const struct listener_settings *ls, const struct auth_about *about);
 
 /* Begins an exchange. initial: NULL, none was given; an empty span is "=". m is one of auth_backend_mechanisms(). */
