@@ -13,7 +13,7 @@ enum { TAKE_MAX = 64 * 1024, LOOK_MS = 50 };
 /* What was acknowledged so long ago has been read, where the other side closes in order. */
 enum { QUIET = USEC_PER_SEC };
 /* At the end: how long the other side has to close the connection after us. */
-enum { FAREWELL_MAX = USEC_PER_SEC, FAREWELL_MS = 10 };
+enum { FAREWELL_MAX = 3 * USEC_PER_SEC, FAREWELL_MS = 10 };
 
 int net_break(struct output_net *n, int error)
 {

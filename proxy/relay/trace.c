@@ -39,16 +39,16 @@ struct head {
 /* By hand, for this is in every record of a transaction. */
 static struct span print_tid(const struct trace *t, struct head *h, unsigned txn)
 {
-    char *end = h->tid + sizeof(h->tid), *at = end;
+    char digits[10];
+    size_t first = sizeof(digits), n = strlen(t->cid);
     do {
-        *--at = (char)('0' + txn % 10);
+        digits[--first] = (char)('0' + txn % 10);
         txn /= 10;
     } while (txn > 0);
-    *--at = '.';
-    size_t n = strlen(t->cid);
-    at -= n;
-    memcpy(at, t->cid, n);
-    return span_of(at, (size_t)(end - at));
+    memcpy(h->tid, t->cid, n);
+    h->tid[n] = '.';
+    memcpy(h->tid + n + 1, digits + first, sizeof(digits) - first);
+    return span_of(h->tid, n + 1 + sizeof(digits) - first);
 }
 
 static void begin(const struct trace *t, struct record *r, struct head *h, enum tnx tnx, enum side side, unsigned txn,

@@ -88,10 +88,11 @@ def test_the_fresh_connection_fails(world):
 
 @pytest.mark.parametrize("reply, code", [(b"550 5.7.1 listed\r\n", 554), (b"450 4.7.1 later\r\n", 421)])
 def test_the_user_is_refused(world, reply, code):
-    mta = world.mta(ehlo=OFFER, xclient=each(None, reply))
+    """Nobody is told unasked: MAIL is."""
+    mta = world.mta(ehlo=OFFER, xclient=each(None, reply, reply))
     tap, c = opened(world, mta)
     assert log_in(c, "PLAIN", "alice", "wonderland").code == 235
-    assert c.reply().code == code
+    c.cmd("MAIL FROM:<a@client.example>", code)
     c.eof()
     assert not mta.messages
 

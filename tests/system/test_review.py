@@ -358,14 +358,3 @@ def test_an_upstream_lost_before_any_recipient_was_accepted(world):
     m = tap.message()
     assert (m["status"], m["stage"], m["decided_by"]) == ("deferred", "rcpt", "smtptap")
     assert tap.records("rcpt")[0]["stage"] == "rcpt"
-
-
-def test_sigusr2_harms_nobody(world):
-    tap = world.tap(world.mta())
-    c = tap.client()
-    c.ehlo()
-    tap.send_signal(signal.SIGUSR2)
-    wait_until(lambda: "SIGUSR2" in tap.errors(), "the message")
-    c.begin()
-    c.send(b"x\r\n.\r\n")
-    c.expect(250)
