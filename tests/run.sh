@@ -57,10 +57,17 @@ fuzz() {
             >build/test-logs/fuzz-{}.log 2>&1 || { echo "fuzz_{} found something: build/test-logs/fuzz-{}.log"; exit 1; }'
 }
 
-# system BUILD MARK WORKERS
+# system BUILD MARK WORKERS [FILE...]
 system() {
-    SMTPTAP=$PWD/build/$1/smtptap /usr/bin/python3 -m pytest -q -p no:cacheprovider -n "$3" -m "$2" tests/system
+    local build=$1 mark=$2 workers=$3
+    shift 3
+    [ $# -gt 0 ] || set -- tests/system
+    SMTPTAP=$PWD/build/$build/smtptap /usr/bin/python3 -m pytest -q -p no:cacheprovider -n "$workers" -m "$mark" \
+        --durations=15 "$@"
 }
+
+# What depends on speed and on what the compiler makes of it is run on the release build in the short run too.
+release_files='path load log limits smuggling bdat kill ledger restart'
 
 # Adds pytest's own counts to ours.
 count_pytest() {
@@ -88,9 +95,10 @@ for run in build/asan/tests/scenario/run; do
     [ -x $run ] && step scenarios $run tests/scenario
 done
 if [ "$mode" = short ]; then
-    step system system asan 'not long' $((jobs * 2))
+    step system system asan 'not long' $((jobs * 3))
     count_pytest system
-    step system-release system release 'not long' $((jobs * 2))
+    # shellcheck disable=SC2046 # a list of words
+    step system-release system release 'not long' $((jobs * 3)) $(printf 'tests/system/test_%s.py ' $release_files)
     count_pytest system-release
     step fuzz fuzz "${FUZZ_SECONDS:-3}"
 else
