@@ -100,7 +100,7 @@ if [ "$mode" = short ]; then
     # shellcheck disable=SC2046 # a list of words
     step system-release system release 'not long' $((jobs * 3)) $(printf 'tests/system/test_%s.py ' $release_files)
     count_pytest system-release
-    step fuzz fuzz "${FUZZ_SECONDS:-3}"
+    step fuzz fuzz "${FUZZ_SECONDS:-2}"
 else
     step system system asan 'not long' $((jobs * 2))
     count_pytest system

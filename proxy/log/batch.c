@@ -35,6 +35,7 @@ static void merge_lose(struct merge *m, uint64_t n)
 {
     m->seq += n;
     m->lost += n;
+    m->ever_lost |= n > 0;
 }
 
 static struct queue *merge_oldest(struct merge *m)
@@ -119,10 +120,27 @@ static void batch_put_dropped(struct batch *b, struct merge *m)
     m->told_at = clock_mono();
 }
 
+/* `closed` is the last record: what was lost is told before it. Another line that has the word costs no more than an
+ * early `dropped`. */
+static void tell_before_closed(struct batch *b, struct merge *m, const struct queue_entry *e)
+{
+    static const char word[] = "\"closed\"";
+    if (b->dropped_end > 0 || memmem(e->line, e->len, word, sizeof(word) - 1) == NULL)
+        return;
+    for (unsigned i = 0; i < m->queues; i++) {
+        if (queue_head(&m->queue[i]) == NULL)
+            merge_lose(m, queue_losses(&m->queue[i]));
+    }
+    if (m->lost > 0)
+        batch_put_dropped(b, m);
+}
+
 static void batch_take(struct batch *b, struct merge *m, struct queue *q)
 {
     const struct queue_entry *e = queue_head(q);
     merge_lose(m, queue_losses_before(q, e));
+    if (UNLIKELY(m->ever_lost))
+        tell_before_closed(b, m, e);
     batch_put(b, m, e->line, e->len);
     b->room += queue_octets(e->len);
     queue_take(q);

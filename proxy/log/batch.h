@@ -19,6 +19,7 @@ struct merge {
     size_t tail_len;
     uint64_t seq;  /* the next one */
     uint64_t lost; /* not told yet */
+    bool ever_lost;
     usec_t told_at;
     const char *component, *output;
     size_t max_record;

@@ -30,6 +30,12 @@ class Pipe:
         if not self.reader:
             self.reader = Reader(self.fd, self.log.feed)
 
+    def read_to_the_end(self):
+        """All that is there, once nobody writes any more."""
+        self.read()
+        self.reader.join(10)
+        assert not self.reader.is_alive()
+
     def close(self):
         self.read()
         self.reader.stop()
@@ -79,9 +85,8 @@ def test_the_end_with_a_reader_that_never_reads(world, overflow):
     tap = with_output(world, pipe.path, overflow, block_timeout="60s")
     noops(tap.client(), 1500)
     tap.stop(status=1, check=False)
-    pipe.read()
-    wait_until(lambda: pipe.log.list and len(pipe.log.raw) > 4000, "what is in the pipe")
-    assert unwritten_of(tap) > 10
+    pipe.read_to_the_end()
+    assert len(pipe.log.raw) > 4000 and unwritten_of(tap) > 10
     sums(pipe.log, tap.log, unwritten_of(tap))
 
 
