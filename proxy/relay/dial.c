@@ -264,7 +264,7 @@ static void on_login_reply(void *owner, const struct smtp_step *step, const stru
     case OWN_LOGIN_FAILED:
         print_line(text, sizeof(text), reply);
         if (why == NULL)
-            why = smtp_step_must_hide(step, reply) ? NULL : text;
+            why = upstream_must_hide(d->set, step, reply) ? NULL : text;
         fail_login(d, why);
         break;
     }

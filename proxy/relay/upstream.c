@@ -28,6 +28,13 @@ static const struct stream_ops stream_ops = {
 };
 
 static void on_command(void *owner, const struct smtp_step *step);
+bool upstream_must_hide(const struct upstream_settings *set, const struct smtp_step *step,
+                        const struct smtp_reply *reply)
+{
+    bool ours = smtp_step_is_secret(step) && set->password != NULL;
+    return smtp_step_must_hide(step, reply) || (ours && smtp_reply_tells(reply, span_str(set->password)));
+}
+
 static void on_said(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
 static void on_reply(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
 static void on_early(void *owner, const struct smtp_reply *reply);
@@ -199,7 +206,7 @@ static void on_said(void *owner, const struct smtp_step *step, const struct smtp
     u->totals.errors += reply->code >= 400;
     char text[SMTP_HIDDEN_LEN];
     struct smtp_reply hidden;
-    if (step != NULL && smtp_step_must_hide(step, reply)) {
+    if (step != NULL && upstream_must_hide(u->set, step, reply)) {
         hidden = smtp_reply_hidden(reply, text);
         reply = &hidden;
     }

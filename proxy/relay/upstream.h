@@ -93,6 +93,9 @@ void upstream_say_header(struct upstream *u, const struct upstream_proxy *proxy)
 /* Says XCLIENT with what its EHLO takes, then EHLO with the name `hello`; ops->ready comes again. Only when it
  * is ready. */
 void upstream_identify(struct upstream *u, const struct smtp_xattrs *attrs, const char *hello);
+/* Whether the log may not have the text of this reply: it repeats what is secret of the step, or of our own login. */
+bool upstream_must_hide(const struct upstream_settings *set, const struct smtp_step *step,
+                        const struct smtp_reply *reply);
 /* Gives a step, which is taken over. */
 void upstream_add(struct upstream *u, struct smtp_step *step);
 /* Message bytes: in canonical form, or octets of the chunk under way; see stream_write_pieces. */

@@ -1,6 +1,5 @@
 """AUTH relayed, where things go wrong in between: exchanges that were broken off, and servers that repeat secrets."""
 import os
-
 import threading
 
 import pytest
@@ -191,3 +190,27 @@ def test_no_record_repeats_our_own_secret(world, answer):
     c.quit()
     tap.closed(c)
     assert "wonderland" not in log_of(tap) and PLAIN[:18] not in log_of(tap)
+
+
+@pytest.mark.parametrize("reply", [b"535 5.7.8 not wonderland\r\n", b"535-5.7.8 not wonder\r\n535 5.7.8 land\r\n",
+                                   b"535 5.7.8 not d29uZGVybGFuZA==\r\n"])
+def test_no_record_has_our_password_that_was_not_said(world, reply):
+    """CRAM-MD5 does not send it; the upstream knows it all the same."""
+    def refuse(session, line):
+        session.ask(b64("<1@mta.example>"))
+        return reply
+
+    path = world.path("password")
+    with open(path, "w") as f:
+        f.write("wonderland\n")
+    os.chmod(path, 0o600)
+    first = world.mta(ehlo=[*EHLO, "AUTH CRAM-MD5"], auth=refuse)
+    second = world.mta(ehlo=AUTH, users={"alice": "wonderland"})
+    tap = world.tap([first, second], {"upstream": {"username": "alice", "password_file": path}})
+    c = tap.client()
+    c.ehlo()
+    assert c.deliver().code == 250
+    c.quit()
+    tap.closed(c)
+    assert not any(x in log_of(tap) for x in ("wonder", "d29uZGVy"))
+    assert tap.records("error")[0]["err"]["code"] == "upstream_auth"

@@ -25,7 +25,10 @@ static void test_echoes(void **state)
         { "501 can't decode '...IHRvazNuAQE='\r\n", OAUTH, true },
         { "535-5.7.8 no\r\n535 5.7.8 not hunter2\r\n", PLAIN, true },
         { "535 5.7.8 user: no\r\n", PLAIN, true },
-        { "535 5.7.8 hunter\r\n", LOGIN, false },
+        { "535 5.7.8 hunt\r\n", LOGIN, false },
+        { "535 5.7.8 hunter\r\n", LOGIN, true }, /* a piece */
+        { "535-5.7.8 Wv8Upstrea\r\n535 5.7.8 mSecretPw5\r\n", "AGJvYgBXdjhVcHN0cmVhbVNlY3JldFB3NQ==", true },
+        { "535 5.7.8 nobody of example.org here\r\n", "AGJvYkBleGFtcGxlLm9yZwBodW50ZXIy", false },
         { "535 5.7.8 'hunter2'\r\n", LOGIN, true },
         { "535 auth=Bearer tok3n\r\n", OAUTH, true },
         { "535 a\r\n", "YQ==", false },
@@ -36,6 +39,24 @@ static void test_echoes(void **state)
     for (size_t i = 0; i < ARRAY_LEN(ROWS); i++) {
         struct smtp_reply reply = smtp_reply_read(span_str(ROWS[i].reply));
         assert_int_equal(smtp_reply_echoes(&reply, span_str(ROWS[i].response)), ROWS[i].echoes);
+    }
+}
+
+static void test_tells(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *reply;
+        bool tells;
+    } ROWS[] = {
+        { "535 5.7.8 no\r\n", false },
+        { "535 5.7.8 wrong password OwnLoginSecretPw66\r\n", true },
+        { "535-5.7.8 OwnLogin\r\n535 5.7.8 SecretPw66\r\n", true },
+        { "535 5.7.8 T3duTG9naW5TZWNyZXRQdzY2\r\n", true },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(ROWS); i++) {
+        struct smtp_reply reply = smtp_reply_read(span_str(ROWS[i].reply));
+        assert_int_equal(smtp_reply_tells(&reply, SPAN_LIT("OwnLoginSecretPw66")), ROWS[i].tells);
     }
 }
 
@@ -59,6 +80,7 @@ static void test_hidden(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_echoes), cmocka_unit_test(test_hidden) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_echoes), cmocka_unit_test(test_tells),
+                                        cmocka_unit_test(test_hidden) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
