@@ -413,8 +413,12 @@ static void relay_starttls(void *owner, smtp_slot slot)
     if (s->client.ssl_next == NULL)
         return;
     relay_forget_hello(s);
-    if (s->logged_in)
+    relay_forget_forwarded(s);
+    relay_forget_told(s);
+    if (s->logged_in) {
+        trace_deauth(&s->trace, "STARTTLS");
         relay_forget_login(s);
+    }
 }
 
 static void on_reverse(void *arg, const struct dns_answer *answer)

@@ -113,7 +113,7 @@ static void take_login(struct session *s, const struct smtp_xattrs *x)
     const char *user = told ? x->value[SMTP_XATTR_LOGIN].text : NULL;
     bool same = told && s->user != NULL && strcmp(user, s->user) == 0;
     if (s->logged_in && !same)
-        trace_deauth(&s->trace);
+        trace_deauth(&s->trace, "XCLIENT");
     s->bound = false;
     relay_set_user(s, told, user);
     smtp_server_authenticated(&s->client.smtp, told);
@@ -170,6 +170,20 @@ void relay_forget_forwarded(struct session *s)
 {
     free(s->forwarded);
     s->forwarded = NULL;
+}
+
+/* RFC 3207 section 4.2: anybody between may have said it. The upstream can't be told of PROTO again. */
+void relay_forget_told(struct session *s)
+{
+    if (s->helo_told == NULL && s->proto_told == NULL)
+        return;
+    free(s->helo_told);
+    s->helo_told = NULL;
+    s->proto_told = NULL;
+    if (s->up == NULL || s->up->identity != IDENTITY_XCLIENT)
+        return;
+    upstream_leave(&s->up);
+    s->up_txn = false;
 }
 
 /* Who is not to be logged may tell of somebody who is: the session begins here for the log. */

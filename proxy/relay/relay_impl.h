@@ -129,6 +129,8 @@ void relay_identity_changed(struct session *s);
 /* What the client said of itself, what it told of another. */
 void relay_forget_hello(struct session *s);
 void relay_forget_forwarded(struct session *s);
+/* What XCLIENT told of the client's own words: HELO, PROTO. */
+void relay_forget_told(struct session *s);
 /* For a HELO: the upstream that there is, told of the client, or a new one. */
 void relay_find_upstream(struct session *s);
 void relay_ends(void *owner, struct netaddr *from, struct netaddr *to);

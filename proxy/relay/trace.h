@@ -60,7 +60,8 @@ struct smtp_xattrs;
 /* A PROXY header from this peer; header: NULL where it is refused, why then says so. */
 void trace_proxy(const struct trace *t, const struct netaddr *peer, const struct proxyhdr *header, const char *why);
 /* XCLIENT took the user away, who is still in t. */
-void trace_deauth(const struct trace *t);
+/* by: the command that did it. */
+void trace_deauth(const struct trace *t, const char *by);
 /* TNX_XCLIENT or TNX_XFORWARD: a record for each attribute. */
 void trace_xattrs(const struct trace *t, enum tnx tnx, const struct smtp_xattrs *attrs);
 /* Something did not go well: the dialogue so far is written, and what is still to come. */

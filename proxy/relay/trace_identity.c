@@ -68,7 +68,7 @@ void trace_proxy(const struct trace *t, const struct netaddr *peer, const struct
     trace_emit(t, &r, false);
 }
 
-void trace_deauth(const struct trace *t)
+void trace_deauth(const struct trace *t, const char *by)
 {
     struct record r;
     if (!trace_wants(t, LEVEL_INFO))
@@ -77,7 +77,7 @@ void trace_deauth(const struct trace *t)
     if (t->user != NULL)
         record_cstr(&r, KEY_USER, t->user);
     record_cstr(&r, KEY_HOST, t->host);
-    struct span msg[] = { span_str(t->user), SPAN_LIT(" is logged out by XCLIENT") };
+    struct span msg[] = { span_str(t->user), SPAN_LIT(" is logged out by "), span_str(by) };
     record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
     trace_emit(t, &r, false);
 }

@@ -204,6 +204,52 @@ def test_x4_tls_is_kept(world, certs):
     assert m["protocol"] == "ESMTPS" and m["tls"]["used"] and m["host"] == "192.0.2.7"
 
 
+def test_t8_what_was_told_in_clear_is_forgotten(world, certs):
+    """RFC 3207 section 4.2; the address stays."""
+    mta = world.mta(ehlo=(*EHLO, ALL, FORWARD))
+    tap = world.tap(mta, {**LOCAL, "tls": {"certificates": [entry(certs.a)]}, "upstream": {"identity": "xclient"}})
+    c = tap.client()
+    c.cmd("XCLIENT ADDR=192.0.2.7 NAME=n.example PORT=4711 DESTADDR=198.51.100.1 HELO=injected.example LOGIN=joe PROTO=SMTP", 220)
+    c.ehlo()
+    c.starttls()
+    c.ehlo("own.example")
+    assert c.deliver().code == 250
+    m = tap.message()
+    assert (m["host"], m["hostname"], m["helo"], m["protocol"]) == ("192.0.2.7", "n.example", "own.example", "ESMTPS")
+    assert "user" not in m and [r["user"] for r in tap.records("deauth")] == ["joe"]
+    first, last = (attributes(x.commands, "XCLIENT") for x in mta.sessions)
+    assert (first["HELO"], first["LOGIN"], first["PROTO"]) == ("injected.example", "joe", "SMTP")
+    assert (last["ADDR"], last["HELO"], last["LOGIN"], last["PROTO"]) == ("192.0.2.7", "own.example", "[UNAVAILABLE]", "ESMTP")
+
+
+@pytest.mark.parametrize("given", ["PROTO=SMTP", "LOGIN=joe", "HELO=injected.example"])
+def test_t8_each_alone_is_forgotten(world, certs, given):
+    mta = world.mta(ehlo=(*EHLO, ALL))
+    tap = world.tap(mta, {**LOCAL, "tls": {"certificates": [entry(certs.a)]}, "upstream": {"identity": "xclient"}})
+    c = tap.client()
+    c.cmd(f"XCLIENT {given}", 220)
+    c.ehlo("own.example")
+    c.starttls()
+    c.ehlo("own.example")
+    assert c.deliver().code == 250
+    assert len(mta.sessions) == 2
+    told = attributes(mta.sessions[1].commands, "XCLIENT")
+    assert (told["PROTO"], told["HELO"], told["LOGIN"]) == ("ESMTP", "own.example", "[UNAVAILABLE]")
+    assert tap.message()["status"] == "accepted" and len(tap.records("deauth")) == (given == "LOGIN=joe")
+
+
+def test_t8_xforward_in_clear_is_forgotten(world, certs):
+    mta = world.mta(ehlo=(*EHLO, FORWARD))
+    tap = world.tap(mta, {**LOCAL, "tls": {"certificates": [entry(certs.a)]}, "upstream": {"identity": "xforward"}})
+    c = tap.client()
+    c.ehlo()
+    c.cmd("XFORWARD NAME=injected.example ADDR=192.0.2.66", 250)
+    c.starttls()
+    c.ehlo()
+    assert c.deliver().code == 250
+    assert attributes(mta.sessions[0].commands, "XFORWARD")["ADDR"] == "127.0.0.1"
+
+
 def test_limits_count_the_told_client(world):
     tap = world.tap(world.mta(), {**LOCAL, "limits": {"max_connections_per_client": 2}})
     held = []
