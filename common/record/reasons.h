@@ -40,6 +40,7 @@
         "The message's record could not be made safe in time; its reply has left without")                            \
     ERR(TLS_HANDSHAKE, "tls_handshake", "The TLS handshake failed")                                                      \
     ERR(UPSTREAM_NO_TLS, "upstream_no_tls", "The upstream offers no TLS, which is required")                             \
+    ERR(UPSTREAM_LACKS, "upstream_lacks", "The upstream lacks an extension that the message needs")                      \
     ERR(UPSTREAM_AUTH, "upstream_auth", "The upstream does not let us log in")                                           \
     ERR(UPSTREAM_TLS_RESIDUE, "upstream_tls_residue", "The upstream sent bytes behind its 220 to STARTTLS")              \
     ERR(UPSTREAM_IDENTITY, "upstream_identity", "The upstream does not take the client's identity as it should")          \

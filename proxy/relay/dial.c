@@ -555,6 +555,14 @@ struct dial *dial_identify(struct worker *w, const struct trace *trace, const st
     return d;
 }
 
+uint64_t dial_tried(const struct dial *d)
+{
+    uint64_t tried = 0;
+    for (size_t i = 0; i < d->pos; i++)
+        tried |= UINT64_C(1) << d->order[i];
+    return tried;
+}
+
 void dial_cancel(struct dial **dp)
 {
     struct dial *d = *dp;

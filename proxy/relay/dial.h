@@ -44,5 +44,7 @@ struct dial *dial_identify(struct worker *w, const struct trace *trace, const st
 /* What ops->tell waited for is known. */
 void dial_go_on(struct dial *d);
 void dial_cancel(struct dial **d);
+/* As bits: the servers before the one that it ended with, or is at. Good until `done` or `failed` returns. */
+uint64_t dial_tried(const struct dial *d);
 
 #endif

@@ -235,15 +235,18 @@ static void refresh_offer(struct session *s)
 static void on_dialled(void *owner, struct upstream *u, size_t server, const struct smtp_reply *ehlo, unsigned attempts)
 {
     struct session *s = owner;
+    uint64_t tried = dial_tried(s->dial);
     s->dial = NULL;
     s->dial_took = s->w->loop.mono - s->dial_began;
     learn_offer(s, u, ehlo);
-    bool lacks = (s->needs & ~relay_offer(s)->caps.set) != 0;
-    if (s->purpose == DIAL_MAIL && lacks && !s->bound && relay_next_server(s, server)) {
+    bool lacks = s->purpose == DIAL_MAIL && (s->needs & ~relay_offer(s)->caps.set) != 0;
+    if (lacks)
+        relay_note_lack(s, server, tried);
+    if (lacks && !s->bound && relay_next_server(s, server)) {
         upstream_quit(&u);
         return;
     }
-    if (s->purpose == DIAL_MAIL && lacks) {
+    if (lacks) {
         relay_take_idle_upstream(s, u, server, attempts);
         relay_no_upstream(s, relay_lack_reply(s));
         return;
@@ -285,7 +288,9 @@ static void on_dial_failed(void *owner, const struct dial_failure *why)
         s->unasked = true;
         if (s->passed != 0 && relay_next_server(s, s->dialled))
             return;
-        relay_no_upstream(s, s->retried ? SMTP_OWN_UPSTREAM_LOST : SMTP_OWN_RECONNECT_FAILED);
+        relay_no_upstream(s, s->passed != 0 ? SMTP_OWN_LACKS_EXTENSION
+                             : s->retried   ? SMTP_OWN_UPSTREAM_LOST
+                                            : SMTP_OWN_RECONNECT_FAILED);
         break;
     }
     session_check_end(s);

@@ -176,6 +176,8 @@ void relay_end_early(struct session *s, smtp_slot slot);
 bool relay_lacks(const struct session *s, smtp_cap_set needs);
 /* How a MAIL is refused for it. */
 enum smtp_own relay_lack_reply(const struct session *s);
+/* This server lacks it, which is an `error` record; those that were tried before it, as bits, could not be asked. */
+void relay_note_lack(struct session *s, size_t server, uint64_t tried);
 /* Dials a server that was not asked yet for this transaction; `server` was. False: there is none. */
 bool relay_next_server(struct session *s, size_t server) MUST_CHECK;
 /* The same in place of the upstream that the session has. */

@@ -199,7 +199,10 @@ void relay_mail(void *owner, smtp_slot slot, const struct smtp_envelope_command 
     s->needs = mail_needs(cmd->mail);
     s->txn_smtputf8 = cmd->mail->smtputf8;
     s->txn_8bit = cmd->mail->body == SMTP_BODY_8BITMIME || cmd->mail->body == SMTP_BODY_BINARYMIME;
-    if (relay_lacks(s, s->needs) && !relay_leave_server(s)) {
+    bool lacks = relay_lacks(s, s->needs);
+    if (lacks)
+        relay_note_lack(s, s->server, 0);
+    if (lacks && !relay_leave_server(s)) {
         refuse_mail(s, slot, relay_lack_reply(s));
         return;
     }

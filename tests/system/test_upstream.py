@@ -489,6 +489,25 @@ def test_u9_reconnect_fails(world):
     c.cmd("NOOP", 250)
 
 
+def test_h9_only_a_server_that_lacks_it_is_left(world):
+    """The one that had it is asked once, and can't be: the other's lack decides, and is named."""
+    full = b"250-mta.example\r\n250-PIPELINING\r\n250 8BITMIME\r\n"
+    first, second = world.mta({"ehlo": full}), world.mta({"ehlo": b"250 mta.example\r\n"})
+    tap = world.tap([first.address, second.address])
+    c = tap.client()
+    assert b"8BITMIME" in c.ehlo().lines
+    first.stop()
+    tap.wait("close", side="upstream")
+    c.cmd("MAIL FROM:<a@b.example> BODY=8BITMIME", 451, "4.3.3")
+    m = tap.message()
+    assert (m["status"], m["stage"], m["code"], m["enhanced"]) == ("deferred", "mail", 451, "4.3.3")
+    errors = [(e["err"]["code"], e["stage"], e["host"]) for e in tap.records("error")]
+    assert errors == [("upstream_connect", "connect", first.address), ("upstream_lacks", "mail", second.address)]
+    assert "8BITMIME" in tap.records("error")[1]["err"]["message"]
+    c.mail()
+    c.quit()
+
+
 def test_h9_later_connection_lacks_what_is_used(world):
     full = b"250-mta.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n"
     mta = world.mta({"ehlo": each(full, b"250 mta.example\r\n")})
