@@ -31,8 +31,10 @@ static bool read_count(struct span arg, uint64_t *count, bool *last)
 /* B7: where the chunk ends is not known, so nothing behind this line can be read. */
 void smtp_server_refuse_bdat(struct smtp_server *s)
 {
+    const struct smtp_reply *reply = smtp_reply_own(SMTP_OWN_BDAT_SYNTAX);
     s->masked = true;
-    smtp_server_close(s, smtp_reply_own(SMTP_OWN_BDAT_SYNTAX), SMTP_CLOSE_PROTOCOL);
+    smtp_server_close(s, reply, SMTP_CLOSE_PROTOCOL);
+    smtp_server_abandon(s, SMTP_ABANDON_DATA, reply);
 }
 
 static bool is_too_big(const struct smtp_server *s, uint64_t octets)

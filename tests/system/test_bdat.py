@@ -206,6 +206,28 @@ def test_b6(world):
     assert b"RSET" in mta.sessions[0].commands
 
 
+BAD_COUNTS = ["BDAT x", "BDAT", "BDAT 3 FIRST", "BDAT \x01", "BDAT 3 LAST" + " " * 70000]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("line", BAD_COUNTS, ids=["word", "none", "third", "control", "long"])
+def test_b7_ends_the_transaction(world, line, begun):
+    mta = world.mta(ehlo=CHUNKING)
+    tap = world.tap(mta)
+    c = session(tap)
+    if begun:
+        c.chunk(b"abc").expect(250)
+    c.cmd(line, 521, "5.5.4")
+    c.eof()
+    m = tap.message()
+    assert (m["status"], m["code"], m["decided_by"]) == ("rejected", 521, "smtptap")
+    assert (m["stage"], m["client_replied"], m.get("size")) == (("transfer" if begun else "data"), True, 3 if begun else None)
+    assert [r["code"] for r in m["recipients"]] == [521]
+    assert tap.wait("close", side="client")["reason"] == "protocol"
+    mta.wait_ended()
+    assert not mta.messages
+
+
 def test_b8(tap):
     c = session(tap, params=" BODY=BINARYMIME")
     c.cmd("DATA", 503, "5.5.1")
