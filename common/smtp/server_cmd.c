@@ -149,8 +149,6 @@ static void run_mail(struct smtp_server *s, const struct smtp_command *cmd, smtp
 static enum smtp_own check_rcpt(struct smtp_server *s, struct smtp_envelope_command *e, struct smtp_path *path,
                                 struct smtp_rcpt_params *params)
 {
-    if (s->bdat != SMTP_BDAT_NONE)
-        return SMTP_OWN_BDAT_BEGUN;
     if (s->tempfail)
         return SMTP_OWN_LOG_BLOCKED;
     enum smtp_own bad = read_path(s, e, path, SMTP_FORWARD_PATH);
@@ -178,6 +176,10 @@ static void run_rcpt(struct smtp_server *s, const struct smtp_command *cmd, smtp
     struct smtp_rcpt_params params;
     if (s->txn == SMTP_TXN_NONE) {
         refuse(s, slot, s->greeted == SMTP_VERB_UNKNOWN ? SMTP_OWN_NEED_HELO : SMTP_OWN_NEED_MAIL);
+        return;
+    }
+    if (s->bdat != SMTP_BDAT_NONE) {
+        refuse(s, slot, SMTP_OWN_BDAT_BEGUN); /* out of order: no recipient of the transaction */
         return;
     }
     s->rcpt_given++;

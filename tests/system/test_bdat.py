@@ -157,6 +157,48 @@ def test_b3(tap, up):
     assert taken(up, tap, c)[0]["raw"] == b"ab"
 
 
+def test_b3_a_late_rcpt_is_no_recipient(tap, up):
+    c = session(tap)
+    c.chunk(b"a").expect(250)
+    c.cmd("RCPT TO:<late@mta.example> NOTIFY=NEVER", 503, "5.5.1")
+    c.chunk(b"b", last=True).expect(250)
+    c.quit()
+    cid = tap.closed(c)["cid"]
+    m = tap.message(cid=cid)
+    assert (m["status"], m["rcpt_to"], m["rcpt_count"], m["rcpt_accepted"]) == ("accepted", ["b@mta.example"], 1, 1)
+    assert [r["address"] for r in m["recipients"]] == [r["rcpt_to"] for r in tap.records("rcpt", cid=cid)] == ["b@mta.example"]
+    assert [r["enhanced"] for r in tap.records("send", cid=cid, side="client", code=503)] == ["5.5.1"]
+    assert len(tap.records("command", cid=cid, side="client", command="RCPT")) == 2
+
+
+def test_b3_a_late_rcpt_does_not_decide(tap, up):
+    c = tap.client()
+    c.ehlo()
+    c.mail()
+    c.chunk(b"a").expect(503)
+    c.cmd("RCPT TO:<late@mta.example>", 503, "5.5.1")
+    c.cmd("RSET", 250)
+    c.quit()
+    m = tap.message(cid=tap.closed(c)["cid"])
+    assert (m["status"], m.get("code"), m["stage"], m["rcpt_to"]) == ("reset", None, "mail", [])
+
+
+def test_b3_a_late_rcpt_hides_no_refusal(world):
+    """LMTP: the chunk gets a 503 too, and the transaction goes on."""
+    mta = world.mta(ehlo=CHUNKING)
+    tap = world.tap(mta, {"server": {"protocol": "lmtp"}, "upstream": {"protocol": "lmtp"}})
+    c = tap.client()
+    c.cmd("LHLO x", 250)
+    c.mail()
+    c.cmd("RCPT TO:<c550@mta.example>", 550)
+    c.chunk(b"a").expect(503)
+    c.cmd("RCPT TO:<late@mta.example>", 503)
+    c.cmd("RSET", 250)
+    m = tap.message()
+    assert (m["status"], m["code"], m["stage"], m["decided_by"]) == ("rejected", 550, "rcpt", "upstream")
+    assert m["rcpt_to"] == ["c550@mta.example"]
+
+
 @pytest.mark.parametrize("code", [452, 552])
 def test_b5_a_refused_chunk_ends_it(world, code):
     mta = world.mta(ehlo=CHUNKING, chunk=each(None, b"%d %d.3.1 no\r\n" % (code, code // 100), None))

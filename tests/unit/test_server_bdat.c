@@ -51,7 +51,7 @@ static const struct rig_case bdats[] = {
       IN("EHLO c\r\n" MAIL "BDAT 2\r\n\r\n" RCPT "DATA\r\nBDAT 2\r\n\r\nBDAT 2 LAST\r\n\r\n" RCPT
          "BDAT 1 LAST\r\nxNOOP\r\n"),
       "250, 250, 503 5.5.1, 503 5.5.1, 503 5.5.1, 503 5.5.1, 503 5.5.1, 250, 250, 250 2.0.0",
-      C_MAIL "|RCPT!503 *|ODD bdat_after_error|ODD bdat_after_error|RCPT c@d.example|BDAT 1 LAST|BODY x|"
+      C_MAIL "|ODD bdat_after_error|ODD bdat_after_error|RCPT c@d.example|BDAT 1 LAST|BODY x|"
              "END 1",
       CHUNKING },
     { .name = "B2 all refused",
@@ -64,7 +64,7 @@ static const struct rig_case bdats[] = {
       IN(MAILED "BDAT 1\r\nxMAIL FROM:<>\r\n" RCPT "DATA\r\nBDAT 1 LAST\r\ny"
                 "BDAT 1\r\nzDATA\r\n"),
       W_RCPT ", 250, 503 5.5.1, 503 5.5.1, 503 5.5.1, 250, 503 5.5.1, 503 5.5.1",
-      C_RCPT "|BDAT 1|BODY x|CHUNK|RCPT!503 TO:<c@d.example>|BDAT 1 LAST|BODY y|END 2",
+      C_RCPT "|BDAT 1|BODY x|CHUNK|BDAT 1 LAST|BODY y|END 2",
       CHUNKING },
     { .name = "B5 until LAST",
       IN(MAILED "BDAT 1\r\nxBDAT 1\r\nyBDAT 1 LAST\r\nzBDAT 1\r\nw" MAIL RCPT "BDAT 0 LAST\r\n"),
@@ -110,6 +110,12 @@ static const struct rig_case bdats[] = {
       C_RCPT "|BDAT 1|BODY x|CHUNK",
       .at_once_only = true,
       CHUNKING },
+    { .name = "B7 between chunks",
+      IN(MAILED "BDAT 1\r\nxBDAT x\r\nNOOP\r\n"),
+      W_RCPT ", 250, 521 5.5.4",
+      C_RCPT "|BDAT 1|BODY x|CHUNK|-DATA 521",
+      CHUNKING,
+      .closed = SMTP_CLOSE_PROTOCOL },
     { .name = "B8",
       IN("EHLO c\r\nMAIL FROM:<a@b.example> BODY=BINARYMIME\r\n" RCPT "DATA\r\nBDAT 1 LAST\r\nx"),
       W_RCPT ", 503 5.5.1, 250",
