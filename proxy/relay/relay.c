@@ -474,7 +474,7 @@ static struct session *session_new(struct worker *w, const struct accepted *a)
     s->listener = a->listener;
     s->peer = a->peer;
     s->dest = a->local;
-    s->protocol = s->set->server.protocol == PROTOCOL_LMTP ? "LMTP" : "SMTP";
+    s->protocol = relay_first_protocol(s);
     list_init(&s->held);
     s->trace = (struct trace){ .log = w->logger, .loop = &w->loop, .component = span_str(a->settings->log.component) };
     s->trace.hostname = &s->hostname;

@@ -208,6 +208,7 @@ void relay_xclient(void *owner, smtp_slot slot, const struct smtp_xattrs *attrs)
     upstream_leave(&s->up);
     s->up_txn = false;
     relay_forget_hello(s);
+    s->protocol = relay_first_protocol(s);
     relay_forget_forwarded(s);
     if (s->verdict != LIMITS_OK) {
         client_bye(&s->client, limit_reply(s), CLOSE_LIMIT);

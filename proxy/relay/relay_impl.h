@@ -192,6 +192,8 @@ void relay_chunk_reply(struct session *s, const struct smtp_step *step, const st
 /* relay_lmtp.c */
 /* The word of RFC 3848 for the session as it is. */
 const char *relay_protocol(const struct session *s);
+/* The same before its HELO. */
+const char *relay_first_protocol(const struct session *s);
 /* How many replies the upstream gives to the end of data. */
 unsigned relay_end_replies(const struct session *s);
 /* A reply to the end of data; true: the last one. The client and the transaction are told. */

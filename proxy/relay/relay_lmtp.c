@@ -14,6 +14,11 @@ const char *relay_protocol(const struct session *s)
     return words[s->helo_verb == SMTP_VERB_LHLO][s->client.smtp.secured][s->logged_in];
 }
 
+const char *relay_first_protocol(const struct session *s)
+{
+    return s->set->server.protocol == PROTOCOL_LMTP ? "LMTP" : "SMTP";
+}
+
 static bool is_lmtp(const struct session *s)
 {
     return s->set->server.protocol == PROTOCOL_LMTP || s->set->upstream.protocol == PROTOCOL_LMTP;

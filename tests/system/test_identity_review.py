@@ -100,8 +100,20 @@ def test_the_name_of_one_client_is_not_lent_to_another(world):
     first, early, second = (tap.message(n) for n in (1, 2, 3))
     assert (first["hostname"], first["helo"]) == ("one.example", "one.example")
     assert (early["host"], early["hostname"], early.get("helo")) == ("192.0.2.8", None, None)
+    assert (first["protocol"], early["protocol"], second["protocol"]) == ("ESMTP", "SMTP", "ESMTP")
     assert (second["host"], second["hostname"], second["helo"]) == ("192.0.2.8", None, "two.example")
     assert attributes(mta.sessions[1].commands, "XCLIENT")["NAME"] == "[UNAVAILABLE]"
+
+
+def test_behind_xclient_with_a_login_no_protocol_is_known_yet(world):
+    tap = world.tap(world.mta(ehlo=(*EHLO, ALL)), {**LOCAL, **XCLIENT})
+    c = tap.client()
+    c.ehlo()
+    c.cmd("XCLIENT LOGIN=joe", 220)
+    c.cmd("MAIL FROM:<a@b.example>", 503, "5.5.1")
+    c.ehlo()
+    assert c.deliver().code == 250
+    assert [tap.message(n)["protocol"] for n in (1, 2)] == ["SMTP", "ESMTPA"]
 
 
 @pytest.mark.parametrize("reset", ["RSET", "EHLO client.example"])
