@@ -48,14 +48,15 @@ struct sasl_bindings {
 
 /* --- the names in a relayed exchange ----------------------------------------------------------------------------- */
 
-/* Empty where there is none (yet). UTF-8, repaired; without control characters; cut at a character's border. */
+/* Empty where there is none (yet). UTF-8, repaired; cut at a character's border. PLAIN's, LOGIN's and CRAM-MD5's may
+ * have control characters. */
 struct sasl_names {
     char username[SASL_NAME_MAX + 1];
     char authzid[SASL_NAME_MAX + 1];
 };
 
 /* Reads a client's response, decoded. step: 0 is its first, initial or to the first challenge. Never a secret: where
- * the response isn't exactly of the mechanism's form, no name is taken from it. Zero-initialise `n` before step 0. */
+ * the response isn't of the mechanism's form, no name is taken from it. Zero-initialise `n` before step 0. */
 void sasl_names_feed(struct sasl_names *n, enum sasl_mechanism m, unsigned step, struct span decoded);
 /* The same for any mechanism: SCRAM with every hash and DIGEST-MD5 too; those unknown (or GSSAPI, NTLM) give none. */
 void sasl_names_feed_named(struct sasl_names *n, struct span mechanism, unsigned step, struct span decoded);

