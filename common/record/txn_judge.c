@@ -27,7 +27,7 @@ static void count_refusal(struct txn_judge *j, const struct txn_reply *reply)
         j->refused4 = reply;
 }
 
-/* Among the 2xx, one with a queue id wins. */
+/* Among the 2xx, one with a queue id wins; among the 4xx, what the upstream said over what we say for it. */
 static void count_final(struct txn_judge *j, const struct txn_reply *reply)
 {
     if (reply == NULL)
@@ -36,7 +36,7 @@ static void count_final(struct txn_judge *j, const struct txn_reply *reply)
     if (status_of(reply) == STATUS_REJECTED)
         j->final5 = reply;
     else if (status_of(reply) == STATUS_DEFERRED)
-        j->final4 = reply;
+        j->final4 = j->final4 == NULL || reply->by == BY_UPSTREAM || j->final4->by != BY_UPSTREAM ? reply : j->final4;
     else if (j->final2 == NULL || j->final2->queue_id.n == 0 || reply->queue_id.n > 0)
         j->final2 = reply;
 }

@@ -92,6 +92,8 @@ struct session {
     usec_t body_at;      /* 354, or the first BDAT */
     unsigned next_final; /* LMTP: where to look for the next recipient that has no reply at the end of data */
     bool took;           /* LMTP: one recipient's reply there was 2xx */
+    bool put_off;        /* one was 4xx, by the upstream */
+    bool leaving;        /* one was 421 */
     char *early;         /* a reply that came before the end of data, or what stands for it; owned */
     enum txn_by early_by;
     long reserved;          /* octets of room taken in the log */
@@ -199,7 +201,7 @@ unsigned relay_end_replies(const struct session *s);
 /* A reply to the end of data; true: the last one. The client and the transaction are told. */
 bool relay_final(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply);
 /* The replies that are still to come are lost: this one stands for them (LM4). status: what became of the message
- * where no recipient's was 2xx. */
+ * where no recipient's was 2xx or 4xx. */
 void relay_finals_lost(struct session *s, enum txn_status status, const struct smtp_reply *reply);
 
 /* relay_sync.c */

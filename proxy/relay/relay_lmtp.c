@@ -39,6 +39,8 @@ static bool note_final(struct session *s, const struct smtp_reply *reply, enum t
         return false;
     txn_rcpt_final(s->txn, s->next_final++, reply, by);
     s->took |= smtp_reply_is(reply, 2);
+    s->put_off |= by == BY_UPSTREAM && smtp_reply_is(reply, 4);
+    s->leaving |= reply->code == 421;
     return true;
 }
 
@@ -60,6 +62,12 @@ void relay_finals_lost(struct session *s, enum txn_status status, const struct s
     while (is_lmtp(s) && note_final(s, reply, BY_SMTPTAP))
         ;
     relay_say_final(s, s->end_slot, reply, true);
-    relay_finish(s, s->took ? STATUS_ACCEPTED : status, STAGE_END, BY_SMTPTAP, reply);
+    bool leaving = s->leaving;
+    if (s->put_off && !s->took)
+        relay_finish(s, STATUS_DEFERRED, STAGE_END, BY_UPSTREAM, NULL);
+    else
+        relay_finish(s, s->took ? STATUS_ACCEPTED : status, STAGE_END, BY_SMTPTAP, reply);
     relay_sync_wait(s);
+    if (leaving)
+        relay_close_after_421(s);
 }

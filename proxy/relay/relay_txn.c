@@ -64,6 +64,7 @@ static void forget(struct session *s)
     txn_free(&s->txn);
     s->state = RELAY_NONE;
     s->retried = s->unasked = s->told_lost = s->received_done = s->chunks = s->took = false;
+    s->put_off = s->leaving = false;
     s->passed = 0;
     s->next_final = 0;
     s->needs = 0;

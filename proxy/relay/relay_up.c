@@ -236,11 +236,12 @@ static void end_reply(struct session *s, const struct smtp_step *step, const str
 {
     if (!relay_final(s, step, reply))
         return;
+    bool leaving = s->leaving || reply->code == 421;
     s->up_txn = false;
     txn_phase_add(s->txn, PHASE_END, s->w->loop.mono - step->since);
     relay_finish(s, s->took ? STATUS_ACCEPTED : relay_status(reply), STAGE_END, BY_UPSTREAM, reply);
     relay_sync_wait(s);
-    if (reply->code == 421)
+    if (leaving)
         relay_close_after_421(s);
     else if (s->client_gone)
         upstream_quit(&s->up);

@@ -209,6 +209,33 @@ def test_421_for_the_last_recipient_closes(world):
     assert m["status"] == "accepted" and fates(m) == [("b", "accepted", 250), ("c", "deferred", 421)]
 
 
+@pytest.mark.parametrize("way", ["DATA", "BDAT"])
+def test_421_before_the_last_recipient_closes(world, way):
+    """U6: it is relayed, those behind it are lost, and the client is closed. The message is deferred, in its words."""
+    mta = world.mta(ehlo=CHUNKING, end=[b"421 4.3.2 going\r\n", CLOSE])
+    tap = world.tap(mta, BOTH)
+    c = begin(tap, "b@x.example", "c@x.example", "d@x.example")
+    deliver(c, way).expect(421, "4.3.2")
+    c.expect(451, "4.4.2"), c.expect(451, "4.4.2")
+    c.eof()
+    assert tap.closed(c)["reason"] == "upstream"
+    m = tap.message()
+    assert (m["status"], m["code"], m["enhanced"], m["decided_by"]) == ("deferred", 421, "4.3.2", "upstream")
+    assert fates(m) == [("b", "deferred", 421), ("c", "indeterminate", 451), ("d", "indeterminate", 451)]
+
+
+def test_421_between_the_replies_closes(world):
+    mta = world.mta(end=each(None, b"421 4.3.2 going\r\n", None))
+    tap = world.tap(mta, BOTH)
+    c = begin(tap, "b@x.example", "c@x.example", "d@x.example")
+    deliver(c, "DATA").expect(250)
+    c.expect(421), c.expect(250)
+    c.eof()
+    m = tap.message()
+    assert m["status"] == "accepted"
+    assert fates(m) == [("b", "accepted", 250), ("c", "deferred", 421), ("d", "accepted", 250)]
+
+
 def test_client_lost_between_the_replies(world):
     gate = threading.Event()
     mta = world.mta(end=each(None, [Wait(gate), b"550 5.7.1 no\r\n"]))
