@@ -332,6 +332,8 @@ void relay_answer_helo(struct session *s)
         buf_append(&text, view->lines, view->lines_len);
     struct smtp_reply reply = smtp_reply_read(buf_span(&text));
     smtp_server_offer(&s->client.smtp, &view->caps);
+    if (s->client.smtp.secured) /* M10: offered or not, MAIL finds out who has it */
+        s->client.smtp.offer.set |= SMTP_CAP_BIT(REQUIRETLS);
     smtp_server_reply(&s->client.smtp, s->helo_slot, &reply);
     buf_free(&text);
     client_run(&s->client);

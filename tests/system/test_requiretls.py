@@ -50,18 +50,19 @@ def test_both_sides(world, tls):
     assert m["status"] == "accepted" and m["tls"]["used"] and m["upstream"]["tls"]["used"]
 
 
-def refused(tap, c):
-    c.cmd("MAIL FROM:<a@client.example> REQUIRETLS", 555, "5.5.4")
+def refused(tap, c, code=550, enhanced="5.7.30"):
+    c.cmd("MAIL FROM:<a@client.example> REQUIRETLS", code, enhanced)
     c.mail()
     c.quit()
-    tap.wait("message", code=555)
+    m = tap.wait("message", code=code)
+    assert (m["status"], m["enhanced"], m["decided_by"]) == ("rejected", enhanced, "smtptap")
 
 
 def test_not_to_clients_in_clear(world, tls):
     tap = world.tap(world.mta(ehlo=WITH, context=tls.context), clean(tls.settings()))
     c = tap.client()
     assert b"REQUIRETLS" not in c.ehlo().lines
-    refused(tap, c)
+    refused(tap, c, 555, "5.5.4")
 
 
 def test_not_where_the_upstream_is_in_clear(world, tls):
@@ -83,6 +84,37 @@ def test_not_where_the_upstream_lacks_it(world, tls):
     c, lines = secure(tap)
     assert b"REQUIRETLS" not in lines
     refused(tap, c)
+
+
+def lacking(world, tls, *offers):
+    """The session's server, which is the first, never had it."""
+    mtas = [world.mta(ehlo=offer, context=tls.context) for offer in (WITHOUT, *offers)]
+    tap = world.tap([m.address for m in mtas], clean(tls.settings()))
+    c, lines = secure(tap)
+    assert b"REQUIRETLS" not in lines
+    return mtas, tap, c
+
+
+def test_another_server_has_what_was_not_offered(world, tls):
+    mtas, tap, c = lacking(world, tls, WITH)
+    c.mail(params=" REQUIRETLS")
+    c.rcpt()
+    c.cmd("DATA", 354)
+    c.cmd(b"x\r\n.", 250)
+    c.quit()
+    assert [len(m.messages) for m in mtas] == [0, 1]
+    assert b"MAIL FROM:<a@client.example> REQUIRETLS" in mtas[1].sessions[0].commands
+    m = tap.message()
+    assert (m["status"], m["upstream"]["server"]) == ("accepted", mtas[1].address)
+    errors = [(e["err"]["code"], e["host"]) for e in tap.records("error")]
+    assert errors == [("upstream_lacks", mtas[0].address)]
+
+
+def test_no_server_has_it(world, tls):
+    mtas, tap, c = lacking(world, tls, WITHOUT)
+    refused(tap, c)
+    assert [len(m.sessions) for m in mtas] == [1, 1]
+    assert not any(b"REQUIRETLS" in x for m in mtas for s in m.sessions for x in s.commands)
 
 
 def ehlo_reply(words):
