@@ -163,6 +163,18 @@ const char *netaddr_print_ip(const struct netaddr *a, char out[NETADDR_STRLEN])
     return out;
 }
 
+bool netaddr_is_canonical(struct span text)
+{
+    uint8_t ip[16];
+    char own[NETADDR_STRLEN], system[INET6_ADDRSTRLEN];
+    struct netaddr a;
+    int family = parse_raw(ip, text);
+    if (family == 0 || !netaddr_parse_ip(&a, text))
+        return false;
+    return span_eq(text, span_str(netaddr_print_ip(&a, own))) ||
+           (inet_ntop(family, ip, system, sizeof(system)) != NULL && span_eq(text, span_str(system)));
+}
+
 const char *netaddr_print(const struct netaddr *a, char out[NETADDR_PORT_STRLEN])
 {
     char *to = out;

@@ -1,5 +1,5 @@
 /* A header is strict or it is none: whoever may send one is trusted with the client's identity, so a doubtful one ends
- * the connection. Addresses and TLVs of a version 2 block that doesn't say what it holds (LOCAL, UNSPEC) are skipped.
+ * the connection. The block of LOCAL is skipped; that of an unspecified family has no addresses, TLVs alone.
  *
  * Invariant: as long as the answer is MORE, every octet seen belongs to the header. */
 #include "common/smtp/proxyhdr.h"
@@ -46,11 +46,11 @@ static bool parse_port(struct span word, uint16_t *out)
     return value <= UINT16_MAX;
 }
 
-/* Text of this family; an IPv4-mapped IPv6 address is one of TCP6 still. */
+/* Canonical text of this family; an IPv4-mapped IPv6 address is one of TCP6 still. */
 static bool parse_address(struct netaddr *out, struct span word, bool six)
 {
     bool colon = word.n > 0 && memchr(word.p, ':', word.n) != NULL;
-    return colon == six && netaddr_parse_ip(out, word);
+    return colon == six && netaddr_is_canonical(word) && netaddr_parse_ip(out, word);
 }
 
 static enum proxyhdr_result parse_tcp(struct proxyhdr *out, struct span text, bool six, const char **why)
@@ -62,7 +62,7 @@ static enum proxyhdr_result parse_tcp(struct proxyhdr *out, struct span text, bo
     if (blanks != 3)
         return bad(why, "not two addresses and two ports between single spaces");
     if (!parse_address(&out->from, next_word(&end), six) || !parse_address(&out->to, next_word(&end), six))
-        return bad(why, "an address is not one of its family");
+        return bad(why, "an address is not one of its family in canonical form");
     if (!parse_port(next_word(&end), &out->from.port) || !parse_port(next_word(&end), &out->to.port))
         return bad(why, "a port is not a number from 0 to 65535");
     return PROXYHDR_DONE;
@@ -181,7 +181,9 @@ static const char *parse_tlvs(struct proxyhdr *out, struct span header, struct s
 
 static size_t address_octets(unsigned family)
 {
-    static const size_t octets[] = { [FAMILY_INET] = 12, [FAMILY_INET6] = 36, [FAMILY_UNIX] = 216 };
+    static const size_t octets[] = {
+        [FAMILY_UNSPEC] = 0, [FAMILY_INET] = 12, [FAMILY_INET6] = 36, [FAMILY_UNIX] = 216
+    };
     return octets[family];
 }
 
@@ -205,19 +207,6 @@ static void read_addresses(struct proxyhdr *out, struct span block, unsigned fam
     out->to = read_ip(block.p + n, n, (uint16_t)octets2(block, 2 * n + 2));
 }
 
-/* Where the family is not said, neither is where TLVs begin: at once, if the block reads so, for that is what senders
- * do. Then it counts, checksum and all. */
-static const char *parse_unspecified(struct proxyhdr *out, struct span header, struct span block)
-{
-    struct span rest = block, value;
-    unsigned type;
-    while (rest.n > 0) {
-        if (!next_tlv(&rest, &type, &value))
-            return NULL;
-    }
-    return parse_tlvs(out, header, block);
-}
-
 static enum proxyhdr_result parse_block(struct proxyhdr *out, struct span header, const char **why)
 {
     unsigned command = octet(header, 12) & 0xf, family = octet(header, 13) >> 4, transport = octet(header, 13) & 0xf;
@@ -226,13 +215,9 @@ static enum proxyhdr_result parse_block(struct proxyhdr *out, struct span header
     out->real = true;
     if (command == 0)
         return PROXYHDR_DONE;
-    if (family == FAMILY_UNSPEC) {
-        *why = parse_unspecified(out, header, block);
-        return *why == NULL ? PROXYHDR_DONE : PROXYHDR_BAD;
-    }
     if (block.n < address_octets(family))
         return bad(why, "shorter than its addresses");
-    if (transport == TRANSPORT_STREAM && family != FAMILY_UNIX) {
+    if (transport == TRANSPORT_STREAM && (family == FAMILY_INET || family == FAMILY_INET6)) {
         out->real = false;
         read_addresses(out, block, family);
     }

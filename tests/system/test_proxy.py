@@ -148,7 +148,8 @@ BAD = {
     "v2-command": v2(command=2), "v2-family": SIG + b"\x21\x41\0\x0c" + bytes(12), "v2-transport": v2(transport=3),
     "v2-short": SIG + b"\x21\x11\0\x0b" + bytes(11), "v2-tlv-over": v2(tlvs=b"\4\0\5ab"),
     "v2-ssl-short": v2(tlvs=tlv(0x20, b"\1\0\0\0")), "v2-crc": with_crc(v2(), 1), "v2-crc-length": v2(tlvs=tlv(3, b"abc")),
-    "v2-too-long": SIG + b"\x21\x11\xff\xff", "http": b"GET / HTTP/1.0\r\n\r\n",
+    "upper-case-hex": v1("2001:DB8::7", "2001:db8::9"), "zeros-not-compressed": v1("2001:db8:0:0:0:0:0:7", "2001:db8::9"),
+    "v2-unspec-tlv-over": SIG + b"\x21\0\0\3\1\xff\xff", "v2-too-long": SIG + b"\x21\x11\xff\xff", "http": b"GET / HTTP/1.0\r\n\r\n",
 }
 
 
