@@ -106,14 +106,14 @@ void relay_no_upstream(struct session *s, enum smtp_own id)
 static void print_judgement(struct buf *out, const struct smtp_reply *reply)
 {
     int code = smtp_reply_is(reply, 4) ? 421 : 554;
-    size_t pos = 0;
-    struct span text;
-    for (unsigned i = 1; smtp_reply_line(reply, &pos, false, &text); i++)
-        buf_printf(out, "%d%s%s%.*s\r\n", code, i < reply->lines ? "-" : " ",
-                   reply->enhanced[0] != '\0' ? ""
-                   : code == 421              ? "4.7.0 "
-                                              : "5.7.0 ",
-                   SPAN_ARG(text));
+    const char *first = reply->enhanced[0] != '\0' ? reply->enhanced : code == 421 ? "4.7.0" : "5.7.0";
+    size_t pos = 0, bare_pos = 0;
+    struct span text, bare;
+    for (unsigned i = 1; smtp_reply_line(reply, &pos, false, &text); i++) {
+        bool has_own = smtp_reply_line(reply, &bare_pos, true, &bare) && bare.n < text.n;
+        buf_printf(out, "%d%s%s%s%.*s\r\n", code, i < reply->lines ? "-" : " ", has_own ? "" : first,
+                   has_own ? "" : " ", SPAN_ARG(text));
+    }
 }
 
 void relay_judged(struct session *s, const struct smtp_reply *reply)
