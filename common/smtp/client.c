@@ -372,7 +372,9 @@ void smtp_client_identify(struct smtp_client *c, struct list *lines, const char 
 static bool identity_answered(struct smtp_client *c, const struct smtp_reply *reply)
 {
     if (reply->code != 220) {
-        die(c, SMTP_CLIENT_JUDGED, reply);
+        int code = reply->code;
+        bool understood = code != 500 && code != 501 && code != 502 && code != 504;
+        die(c, understood ? SMTP_CLIENT_JUDGED : SMTP_CLIENT_NO_XCLIENT, reply);
         return false;
     }
     if (list_empty(&c->steps)) {

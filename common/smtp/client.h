@@ -79,6 +79,7 @@ enum smtp_client_fault {
     SMTP_CLIENT_UNSOLICITED, /* nobody asked */
     SMTP_CLIENT_NO_TLS,      /* required, and not offered or refused */
     SMTP_CLIENT_JUDGED,      /* XCLIENT, or the hello behind it, was refused: it judges our client */
+    SMTP_CLIENT_NO_XCLIENT,  /* it was not understood: that judges us, or the server */
     SMTP_CLIENT_TLS_RESIDUE, /* bytes behind the 220 to STARTTLS: they might pass for the server's in TLS (T7) */
 };
 

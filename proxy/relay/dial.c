@@ -308,8 +308,11 @@ static void judge(struct dial *d, const struct smtp_reply *reply)
     d->ops->failed(d->owner, &why);
 }
 
+/* A value that it brought may be what XCLIENT is refused for. */
 static bool is_about_client(const struct dial *d, const struct upstream_loss *loss)
 {
+    if (loss->err == ERR_UPSTREAM_IDENTITY)
+        return true;
     return loss->err == ERR_UPSTREAM_GREETING && loss->reply != NULL && loss->reply->code >= 500 && is_foretold(d);
 }
 

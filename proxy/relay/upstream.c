@@ -265,7 +265,7 @@ static void on_fault(void *owner, enum smtp_client_fault fault, const struct smt
         [SMTP_CLIENT_BAD_GREETING] = ERR_UPSTREAM_GREETING, [SMTP_CLIENT_BAD_EHLO] = ERR_UPSTREAM_EHLO,
         [SMTP_CLIENT_BAD_REPLY] = ERR_UPSTREAM_REPLY,       [SMTP_CLIENT_UNSOLICITED] = ERR_UPSTREAM_UNSOLICITED,
         [SMTP_CLIENT_NO_TLS] = ERR_UPSTREAM_NO_TLS,         [SMTP_CLIENT_TLS_RESIDUE] = ERR_UPSTREAM_TLS_RESIDUE,
-        [SMTP_CLIENT_JUDGED] = ERR_XCLIENT_REFUSED,
+        [SMTP_CLIENT_JUDGED] = ERR_XCLIENT_REFUSED,         [SMTP_CLIENT_NO_XCLIENT] = ERR_UPSTREAM_IDENTITY,
     };
     struct upstream *u = owner;
     struct upstream_loss loss = { .err = words[fault], .reply = reply };

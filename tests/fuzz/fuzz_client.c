@@ -229,7 +229,7 @@ static void on_fault(void *owner, enum smtp_client_fault fault, const struct smt
     require(!r->dead && r->c.state == SMTP_CLIENT_DEAD);
     require(reply != NULL || fault == SMTP_CLIENT_BAD_REPLY || fault == SMTP_CLIENT_UNSOLICITED ||
             fault == SMTP_CLIENT_TLS_RESIDUE);
-    require(fault != SMTP_CLIENT_JUDGED || r->identified);
+    require((fault != SMTP_CLIENT_JUDGED && fault != SMTP_CLIENT_NO_XCLIENT) || r->identified);
     require(fault != SMTP_CLIENT_NO_TLS || (r->tls == SMTP_CLIENT_TLS_REQUIRED && !r->secured));
     r->dead = true;
 }

@@ -350,7 +350,8 @@ def test_long_values_take_more_lines(world):
 
 @pytest.mark.parametrize("reply, code, enhanced", [(b"421 4.3.2 not now\r\n", 421, "4.3.2"), (b"450 4.7.1 grey\r\n", 421, "4.7.1"),
                                                    (b"550 5.7.1 you are listed\r\n", 554, "5.7.1"),
-                                                   (b"554-first\r\n554 second\r\n", 554, "5.7.0")])
+                                                   (b"554-first\r\n554 second\r\n", 554, "5.7.0"),
+                                                   (b"503 5.5.0 order\r\n", 554, "5.5.0"), (b"521 no\r\n", 554, "5.7.0")])
 def test_xclient_refused_is_a_judgement(world, reply, code, enhanced):
     mta, other = world.mta(ehlo=(*EHLO, ALL), xclient=reply), world.mta(ehlo=(*EHLO, ALL))
     tap = world.tap([mta, other], with_identity("auto"))
@@ -361,6 +362,25 @@ def test_xclient_refused_is_a_judgement(world, reply, code, enhanced):
     assert tap.closed(c)["reason"] == "upstream" and not other.sessions
     error = tap.wait("error")
     assert error["err"]["code"] == "xclient_refused" and error["stage"] == "identity"
+
+
+@pytest.mark.parametrize("code", [500, 501, 502, 504])
+def test_xclient_not_understood_is_no_judgement(world, code):
+    """Such a code judges our command; the server isn't rested, though, for a client may have brought it about."""
+    reply = b"%d 5.5.1 what\r\n" % code
+    mta, other = world.mta(ehlo=(*EHLO, ALL), xclient=reply), world.mta(ehlo=(*EHLO, ALL))
+    tap = world.tap([mta, other], with_identity("auto"))
+    c = told(tap)
+    c.ehlo()
+    assert c.deliver().code == 250
+    assert len(other.messages) == 1 and attributes(other.sessions[0].commands, "XCLIENT")["ADDR"] == "192.0.2.7"
+    error = tap.wait("error")
+    assert error["err"]["code"] == "upstream_identity" and error["stage"] == "identity"
+    told(tap).ehlo()
+    assert len(mta.sessions) == 2
+    c = told(world.tap(world.mta(ehlo=(*EHLO, ALL), xclient=reply), with_identity("auto")))
+    c.cmd("EHLO client.example", 421, "4.4.1")
+    c.eof()
 
 
 def test_xclient_lost_goes_to_the_next_server(world):
@@ -567,6 +587,16 @@ def test_connect_connection_refused_at_xclient(world, reply, code):
     c = told(tap)
     c.cmd("EHLO its.name", code)
     c.eof()
+
+
+def test_a_judgement_has_one_enhanced_code_a_line(world):
+    reply = b"554-multi\r\n554-5.1.8 line2\r\n554 5.7.1 line3\r\n"
+    tap = world.tap(world.mta(ehlo=(*EHLO, ALL), xclient=reply), with_identity("auto"))
+    got = told(tap).cmd("EHLO its.name", 554, "5.7.0")
+    assert got.lines == [b"5.7.0 multi", b"5.1.8 line2", b"5.7.1 line3"]
+    reply = b"550-5.7.1 multi\r\n550 line2\r\n"
+    tap = world.tap(world.mta(ehlo=(*EHLO, ALL), xclient=reply), with_identity("auto"))
+    assert told(tap).cmd("EHLO its.name", 554).lines == [b"5.7.1 multi", b"5.7.1 line2"]
 
 
 def test_after_starttls(world, certs):

@@ -155,7 +155,8 @@ static void on_early(void *owner, const struct smtp_reply *reply)
 
 static void on_fault(void *owner, enum smtp_client_fault fault, const struct smtp_reply *reply)
 {
-    static const char *const words[] = { "greeting", "ehlo", "bad", "unsolicited", "no tls", "judged", "residue" };
+    static const char *const words[] = { "greeting", "ehlo",   "bad",        "unsolicited",
+                                         "no tls",   "judged", "no xclient", "residue" };
     struct mock *m = owner;
     assert_false(m->dead);
     assert_int_equal(m->c.state, SMTP_CLIENT_DEAD);
