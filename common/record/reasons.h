@@ -39,6 +39,7 @@
     ERR(SYNC_FAILED, "sync_failed",                                                                                    \
         "The message's record could not be made safe in time; its reply has left without")                            \
     ERR(TLS_HANDSHAKE, "tls_handshake", "The TLS handshake failed")                                                      \
+    ERR(TLS_BROKEN, "tls_broken", "The TLS connection broke")                                                            \
     ERR(UPSTREAM_NO_TLS, "upstream_no_tls", "The upstream offers no TLS, which is required")                             \
     ERR(UPSTREAM_LACKS, "upstream_lacks", "The upstream lacks an extension that the message needs")                      \
     ERR(UPSTREAM_AUTH, "upstream_auth", "The upstream does not let us log in")                                           \

@@ -45,8 +45,9 @@ struct stream {
     bool waiting;                               /* the socket takes no more for now */
     bool slow; /* bytes had to wait, or were many, and the owner was not told yet that they left */
     bool connecting;
-    bool secret; /* what waits in `out` is wiped when it has left; the owner sets it */
-    int error;   /* of a write that failed; told at the next flush */
+    bool secret;             /* what waits in `out` is wiped when it has left; the owner sets it */
+    int error;               /* of a write that failed; told at the next flush */
+    unsigned long tls_error; /* OpenSSL's, where TLS failed after the handshake; 0 also where it said none */
 };
 
 /* Takes the socket, which must not block. connecting: its connect() is under way. */

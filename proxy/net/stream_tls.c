@@ -27,6 +27,13 @@ static bool is_plain_end(unsigned long e)
     return ERR_GET_LIB(e) == ERR_LIB_SSL && ERR_GET_REASON(e) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
 }
 
+static int broke(struct stream *s)
+{
+    if (s->tls_error == 0)
+        s->tls_error = ERR_peek_error();
+    return EPROTO;
+}
+
 /* What an operation that did not succeed means, as errno; 0 is the peer's end. */
 static int error_of(struct stream *s, int result)
 {
@@ -40,9 +47,9 @@ static int error_of(struct stream *s, int result)
     case SSL_ERROR_ZERO_RETURN:
         return 0;
     case SSL_ERROR_SYSCALL:
-        return saved == EAGAIN || saved == 0 ? EPROTO : saved;
+        return saved == EAGAIN || saved == 0 ? broke(s) : saved;
     default:
-        return is_plain_end(ERR_peek_error()) ? 0 : EPROTO;
+        return is_plain_end(ERR_peek_error()) ? 0 : broke(s);
     }
 }
 

@@ -54,5 +54,7 @@ struct tls_info {
 void tls_describe(struct ssl_st *ssl, struct tls_info *out);
 /* OpenSSL's reason for the last failure on this thread, in plain words; the error queue is emptied. */
 void tls_reason(struct ssl_st *ssl, int result, char *out, size_t size);
+/* The same for an error taken from the queue. */
+void tls_print_error(unsigned long e, char *out, size_t size);
 
 #endif

@@ -28,7 +28,7 @@ static const struct {
     { ERR_LIB_SSL, SSL_R_DH_KEY_TOO_SMALL, "the peer's Diffie-Hellman key is too short" },
 };
 
-static void print_error(unsigned long e, char *out, size_t size)
+void tls_print_error(unsigned long e, char *out, size_t size)
 {
     int lib = ERR_GET_LIB(e), reason = ERR_GET_REASON(e);
     for (size_t i = 0; i < ARRAY_LEN(REASONS); i++) {
@@ -49,7 +49,7 @@ static void print_error(unsigned long e, char *out, size_t size)
 const char *tls_words(char out[TLS_WORDS])
 {
     /* The first is the cause, the others are what came of it. */
-    print_error(ERR_peek_error(), out, TLS_WORDS);
+    tls_print_error(ERR_peek_error(), out, TLS_WORDS);
     ERR_clear_error();
     return out;
 }
@@ -62,7 +62,7 @@ void tls_reason(struct ssl_st *ssl, int result, char *out, size_t size)
     if (ERR_GET_LIB(e) == ERR_LIB_SSL && ERR_GET_REASON(e) == SSL_R_CERTIFICATE_VERIFY_FAILED && verify != X509_V_OK)
         snprintf(out, size, "the peer's certificate did not verify: %s", X509_verify_cert_error_string(verify));
     else if (e != 0)
-        print_error(e, out, size);
+        tls_print_error(e, out, size);
     else if (what == SSL_ERROR_SYSCALL && error != 0)
         snprintf(out, size, "%s", strerror(error));
     else if (what == SSL_ERROR_SYSCALL || what == SSL_ERROR_ZERO_RETURN)

@@ -481,15 +481,25 @@ static void on_drained(void *owner)
         stream_shutdown(&c->stream);
 }
 
+static void note_broken_tls(const struct client *c)
+{
+    char why[128];
+    tls_print_error(c->stream.tls_error, why, sizeof(why));
+    trace_error(c->trace, SIDE_CLIENT, 0, ERR_TLS_BROKEN, NULL, NULL, c->stream.tls_error != 0 ? why : NULL);
+}
+
 static void on_broken(void *owner, int err)
 {
     struct client *c = owner;
-    (void)err;
+    bool by_tls = err == EPROTO && c->stream.ssl != NULL;
     c->lost = true;
-    if (c->phase == CLIENT_LINGER)
+    if (c->phase == CLIENT_LINGER) {
         finish(c);
-    else
-        leave(c, CLOSE_GONE);
+        return;
+    }
+    if (by_tls)
+        note_broken_tls(c);
+    leave(c, by_tls ? CLOSE_TLS : CLOSE_GONE);
 }
 
 static void on_timer(struct timer *t)

@@ -590,13 +590,31 @@ def test_close_notify_is_half_a_close(plain, world):
     assert plain.message()["status"] == "accepted"
 
 
-def test_garbage_in_tls(plain):
+@pytest.mark.parametrize("said, why", ((b"NOOP\r\n" * 10, ""), (b"\x17\x03\x03\x00\x20" + b"B" * 32, "bad record mac")))
+@pytest.mark.parametrize("in_data", (False, True))
+def test_garbage_in_tls(plain, said, why, in_data):
     c = secure(plain)
-    c.sock.sock.sendall(b"NOOP\r\n" * 10)
+    if in_data:
+        c.mail()
+        c.rcpt()
+        c.cmd("DATA", 354)
+        c.send(b"Subject: half\r\n")
+    c.sock.sock.sendall(said)
     with pytest.raises((Gone, ssl.SSLError)):
         while True:
             c.reply()
-    assert plain.closed(c)["reason"] in ("tls", "gone")
+    assert plain.closed(c)["reason"] == "tls"
+    e, = [r for r in plain.session(c) if r["tnx"] == "error"]
+    assert (e["side"], e["err"]["code"]) == ("client", "tls_broken") and why in e["err"]["message"]
+    if in_data:
+        assert plain.message()["status"] not in ("accepted", "rejected")
+
+
+def test_reset_in_tls_is_gone(plain):
+    c = secure(plain)
+    c.reset()
+    assert plain.closed(c)["reason"] == "gone"
+    assert not plain.records("error")
 
 
 def test_client_that_does_not_read(world, certs):
