@@ -333,7 +333,8 @@ static void on_lost(void *owner, const struct upstream_loss *loss)
     if (go_on_in_clear(d, u, loss))
         return;
     if (loss->reply != NULL) {
-        print_line(text, sizeof(text), loss->reply);
+        if (loss->err != ERR_UPSTREAM_NO_TLS || loss->reply->code >= 300) /* else it is of EHLO, and says nothing */
+            print_line(text, sizeof(text), loss->reply);
         d->unjudged |= loss->reply->code < 500;
         if (loss->err == ERR_UPSTREAM_GREETING && loss->reply->code >= 400) {
             free(d->greeting);

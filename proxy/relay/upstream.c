@@ -219,9 +219,9 @@ static void note_refused_tls(const struct upstream *u, const struct smtp_reply *
     char text[256];
     size_t pos = 0;
     struct span line;
-    if (reply->code == 220 || !smtp_reply_line(reply, &pos, true, &line))
+    if (reply->code == 220 || !smtp_reply_line(reply, &pos, false, &line))
         return;
-    snprintf(text, sizeof(text), "%.*s", SPAN_ARG(span_head(line, sizeof(text) - 1)));
+    snprintf(text, sizeof(text), "%d %.*s", reply->code, SPAN_ARG(span_head(line, sizeof(text) - 5)));
     trace_error(u->trace, SIDE_UPSTREAM, 0, ERR_UPSTREAM_NO_TLS, "starttls", u->server, text);
 }
 

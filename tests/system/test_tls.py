@@ -839,6 +839,9 @@ def test_t10_required_fails(world, certs, mode, case):
     codes = {e["err"]["code"] for e in errors}
     if pair is None or "refused" in case:
         assert codes == {"upstream_no_tls"}
+        said = stages.get("starttls", b"The upstream offers no TLS, which is required\r\n")
+        said = said if isinstance(said, bytes) else said[0]
+        assert [e["err"]["message"] for e in errors] == [said.decode().strip()]
     elif case == "closes-at-starttls":
         assert codes <= {"upstream_lost", "tls_handshake"}, codes
     else:
@@ -868,6 +871,9 @@ def test_t10_opportunistic_goes_on(world, certs, case):
     elif pair is not None:
         e = tap.wait("error")
         assert e["err"]["code"] in ("tls_handshake", "upstream_no_tls", "upstream_lost") and e["stage"] == "starttls"
+        if case.startswith("refused"):
+            said = stages["starttls"] if isinstance(stages["starttls"], bytes) else stages["starttls"][0]
+            assert e["err"]["message"] == said.decode().strip()
         assert up.sessions[-1].commands[0].startswith(b"EHLO")
 
 
