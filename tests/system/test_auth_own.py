@@ -114,7 +114,7 @@ def test_hashes_stall_nobody(world):
     waiter.join()
     assert codes == [250] * 5 and len(taken) > 20
     worst = sorted(taken)[len(taken) * 9 // 10:]
-    assert worst[0] < one / 4 and sum(t > one / 2 for t in worst) <= 1, (worst, one)
+    assert worst[0] < one / 4 and worst[len(worst) // 2] < one / 2, (worst, one)
     for c in clients:
         assert c.deliver().code == 250
         c.quit()

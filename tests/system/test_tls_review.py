@@ -115,7 +115,8 @@ def test_fault_behind_a_command_in_one_read(world, certs):
     tap = world.tap(world.mta(), listener(certs))
     c = secure(tap)
     c.sock.sock.sendall(c.sock.seal(b"NOO") + b"\x17\x03\x03\x00\x20" + b"x" * 32)
-    assert tap.closed(c)["reason"] == "gone"
+    assert tap.closed(c)["reason"] == "tls"
+    assert tap.records("error")[0]["err"]["code"] == "tls_broken"
 
 
 @pytest.mark.parametrize("mode", ["starttls", "implicit"])
