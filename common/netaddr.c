@@ -221,6 +221,15 @@ static bool parse_number(unsigned *out, struct span text, unsigned max)
     return v <= max;
 }
 
+bool netaddr_parse_port(uint16_t *out, struct span text)
+{
+    unsigned port;
+    if (!parse_number(&port, text, UINT16_MAX))
+        return false;
+    *out = (uint16_t)port;
+    return true;
+}
+
 static bool prefix_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
 {
     unsigned whole = bits / 8, rest = bits % 8;
@@ -379,10 +388,8 @@ static bool parse_bracketed(struct endpoint *out, struct span text, const char *
     out->kind = ENDPOINT_IP;
     set_host(out, ip);
     text = span_of(rest.p + 1, rest.n - 1);
-    unsigned port;
-    if (!parse_number(&port, text, 65535))
+    if (!netaddr_parse_port(&out->addr.port, text))
         return fail(why, "the port must be a number from 0 to 65535");
-    out->addr.port = (uint16_t)port;
     return true;
 }
 
@@ -395,8 +402,8 @@ static bool parse_host_port(struct endpoint *out, struct span text, const char *
     struct span port_text = span_of(colon + 1, text.n - host.n - 1);
     if (port_text.n > 0 && memchr(port_text.p, ':', port_text.n) != NULL)
         return fail(why, "an IPv6 address needs brackets: [address]:port");
-    unsigned port;
-    if (!parse_number(&port, port_text, 65535))
+    uint16_t port;
+    if (!netaddr_parse_port(&port, port_text))
         return fail(why, "the port must be a number from 0 to 65535");
     if (netaddr_parse_ip(&out->addr, host))
         out->kind = ENDPOINT_IP;
@@ -404,7 +411,7 @@ static bool parse_host_port(struct endpoint *out, struct span text, const char *
         out->kind = ENDPOINT_NAME;
     else
         return fail(why, "neither an IP address nor a host name");
-    out->addr.port = (uint16_t)port;
+    out->addr.port = port;
     set_host(out, host);
     return true;
 }

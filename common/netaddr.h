@@ -19,6 +19,8 @@ struct sockaddr;
 struct netaddr netaddr_from_sockaddr(const struct sockaddr *sa);
 /* The numeric form of IPv4 ("192.0.2.1") or IPv6 ("2001:db8::1", no brackets, no scope); false if it is neither. */
 bool netaddr_parse_ip(struct netaddr *out, struct span text) MUST_CHECK;
+/* 0 to 65535 in digits alone: no sign, no leading zero. *out is set only then. */
+bool netaddr_parse_port(uint16_t *out, struct span text) MUST_CHECK;
 /* Whether an address is written as netaddr_print_ip() or inet_ntop() writes it, so "::ffff:192.0.2.1" too. */
 bool netaddr_is_canonical(struct span text);
 /* "192.0.2.1", "2001:db8::1" (RFC 5952), "unix"; "" for NETADDR_NONE. Returns out. */

@@ -32,20 +32,6 @@ static struct span next_word(struct span *text)
     return word;
 }
 
-static bool parse_port(struct span word, uint16_t *out)
-{
-    unsigned value = 0;
-    if (word.n == 0 || word.n > 5 || (word.n > 1 && word.p[0] == '0'))
-        return false;
-    for (size_t i = 0; i < word.n; i++) {
-        if (word.p[i] < '0' || word.p[i] > '9')
-            return false;
-        value = value * 10 + (unsigned)(word.p[i] - '0');
-    }
-    *out = (uint16_t)value;
-    return value <= UINT16_MAX;
-}
-
 /* Canonical text of this family; an IPv4-mapped IPv6 address is one of TCP6 still. */
 static bool parse_address(struct netaddr *out, struct span word, bool six)
 {
@@ -63,7 +49,7 @@ static enum proxyhdr_result parse_tcp(struct proxyhdr *out, struct span text, bo
         return bad(why, "not two addresses and two ports between single spaces");
     if (!parse_address(&out->from, next_word(&end), six) || !parse_address(&out->to, next_word(&end), six))
         return bad(why, "an address is not one of its family in canonical form");
-    if (!parse_port(next_word(&end), &out->from.port) || !parse_port(next_word(&end), &out->to.port))
+    if (!netaddr_parse_port(&out->from.port, next_word(&end)) || !netaddr_parse_port(&out->to.port, next_word(&end)))
         return bad(why, "a port is not a number from 0 to 65535");
     return PROXYHDR_DONE;
 }

@@ -37,20 +37,6 @@ struct span smtp_xattr_shown(const struct smtp_xattrs *x, enum smtp_xattr attr)
 
 /* Reading. */
 
-static bool parse_port(struct span text, uint16_t *out)
-{
-    unsigned value = 0;
-    if (text.n == 0 || text.n > 5 || (text.n > 1 && text.p[0] == '0'))
-        return false;
-    for (size_t i = 0; i < text.n; i++) {
-        if (text.p[i] < '0' || text.p[i] > '9')
-            return false;
-        value = value * 10 + (unsigned)(text.p[i] - '0');
-    }
-    *out = (uint16_t)value;
-    return value <= UINT16_MAX;
-}
-
 /* IPv6 has its prefix, IPv4 has none. */
 static bool parse_address(struct span text, struct netaddr *out)
 {
@@ -99,7 +85,7 @@ static bool is_fit(enum smtp_xattr attr, struct span text, enum smtp_xattr_comma
         return parse_address(text, &ip);
     case SMTP_XATTR_PORT:
     case SMTP_XATTR_DESTPORT:
-        return parse_port(text, &port);
+        return netaddr_parse_port(&port, text);
     case SMTP_XATTR_PROTO:
         return is_proto(text, command);
     case SMTP_XATTR_HELO:
@@ -199,7 +185,7 @@ struct netaddr smtp_xattr_address(const struct smtp_xattrs *x, enum smtp_xattr a
     uint16_t number = 0;
     if (smtp_xattr_given(x, addr))
         (void)parse_address(smtp_xattr_text(x, addr), &a);
-    if (smtp_xattr_given(x, port) && parse_port(smtp_xattr_text(x, port), &number))
+    if (smtp_xattr_given(x, port) && netaddr_parse_port(&number, smtp_xattr_text(x, port)))
         a.port = number;
     return a;
 }
