@@ -52,12 +52,9 @@ static enum smtp_own check_chunk(const struct smtp_server *s, uint64_t octets)
         return SMTP_OWN_BDAT_FAILED;
     if (s->txn == SMTP_TXN_NONE)
         return SMTP_OWN_NEED_MAIL;
-    if (s->lost)
-        return SMTP_OWN_UPSTREAM_LOST;
-    if (s->rcpt_given == 0)
-        return SMTP_OWN_NEED_RCPT;
-    if (s->rcpt_accepted == 0)
-        return s->config.lmtp ? SMTP_OWN_NEED_RCPT : SMTP_OWN_NO_VALID_RCPT;
+    enum smtp_own bad = smtp_server_check_rcpt(s);
+    if (bad != SMTP_OWN_COUNT)
+        return bad;
     if (s->tempfail)
         return SMTP_OWN_LOG_BLOCKED;
     return is_too_big(s, octets) ? SMTP_OWN_MESSAGE_TOO_BIG : SMTP_OWN_COUNT;

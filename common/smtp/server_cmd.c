@@ -193,6 +193,17 @@ static void run_rcpt(struct smtp_server *s, const struct smtp_command *cmd, smtp
     s->ops->rcpt(s->owner, slot, &e);
 }
 
+enum smtp_own smtp_server_check_rcpt(const struct smtp_server *s)
+{
+    if (s->lost)
+        return SMTP_OWN_UPSTREAM_LOST;
+    if (s->rcpt_given == 0)
+        return SMTP_OWN_NEED_RCPT;
+    if (s->rcpt_accepted == 0)
+        return s->config.lmtp ? SMTP_OWN_NEED_RCPT : SMTP_OWN_NO_VALID_RCPT; /* LM5 */
+    return SMTP_OWN_COUNT;
+}
+
 /* The refusals of DATA; SMTP_OWN_COUNT where it goes upstream. */
 static enum smtp_own check_data(const struct smtp_server *s, struct span arg)
 {
@@ -204,12 +215,9 @@ static enum smtp_own check_data(const struct smtp_server *s, struct span arg)
         return SMTP_OWN_NEED_MAIL;
     if (s->bdat != SMTP_BDAT_NONE)
         return SMTP_OWN_BDAT_BEGUN;
-    if (s->lost)
-        return SMTP_OWN_UPSTREAM_LOST;
-    if (s->rcpt_given == 0)
-        return SMTP_OWN_NEED_RCPT;
-    if (s->rcpt_accepted == 0)
-        return s->config.lmtp ? SMTP_OWN_NEED_RCPT : SMTP_OWN_NO_VALID_RCPT; /* LM5 */
+    enum smtp_own bad = smtp_server_check_rcpt(s);
+    if (bad != SMTP_OWN_COUNT)
+        return bad;
     if (s->binary)
         return SMTP_OWN_NEED_BDAT;
     return s->tempfail ? SMTP_OWN_LOG_BLOCKED : SMTP_OWN_COUNT;

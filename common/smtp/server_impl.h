@@ -37,6 +37,8 @@ bool smtp_server_auth_spent(struct smtp_server *s, const struct smtp_slot_entry 
 void smtp_server_auth_conclude(struct smtp_server *s, const struct smtp_slot_entry *e, int code);
 /* A line is over its limit: what ends at the next LF gets this reply. Returns what is taken of `in`. */
 size_t smtp_server_begin_skip(struct smtp_server *s, struct span in, unsigned tag, usec_t now, enum smtp_own id);
+/* Whether the message, by DATA or BDAT, has somebody to go to: SMTP_OWN_COUNT, or why not (D1, B2, LM5, U3). */
+enum smtp_own smtp_server_check_rcpt(const struct smtp_server *s);
 /* Poisons the message if a limit is broken. */
 void smtp_server_check_limits(struct smtp_server *s);
 /* BDAT: bad is why it is refused, SMTP_OWN_COUNT: nothing is wrong so far. A chunk; one that is refused; its reply. */
