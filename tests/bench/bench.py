@@ -253,7 +253,8 @@ def program():
     return os.path.abspath(os.environ.get("SMTPTAP") or os.path.join(ROOT, "smtptap"))
 
 
-PEERS = {"haproxy": haproxy, "nginx": nginx, "smtptap": smtptap("info"), "smtptap-debug": smtptap("debug"),
+PEERS = {"haproxy": haproxy, "nginx": nginx, "smtptap": smtptap("info"), "smtptap-error": smtptap("error"),
+         "smtptap-debug": smtptap("debug"),
          "smtptap-write": smtptap("info", sync="write"), "smtptap-fsync": smtptap("info", sync="fsync"),
          "smtptap-failed": smtptap("debug", transcript="failed")}
 
