@@ -1,40 +1,26 @@
-/* The connect is not watched for writing: a server speaks first, so its greeting, or the failure, makes the socket
+/* An upstream's life: its connection, its engine and the one timer of what is awaited; the records of its dialogue.
+ * The connect is not watched for writing: a server speaks first, so its greeting, or the failure, makes the socket
  * readable.
  *
  * Invariants: after finish() the stream is closed, the close record written (if there was a connection record), and
  * nothing calls the owner any more. */
-#include "proxy/relay/upstream.h"
-
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "common/smtp/secret.h"
-#include "proxy/net/tls.h"
+#include "proxy/relay/upstream_impl.h"
 
 enum { QUIT_WAIT = 2 * USEC_PER_SEC };
 
 static void on_readable(void *owner);
 static void on_drained(void *owner);
 static void on_broken(void *owner, int err);
-static void on_secured(void *owner, const char *why);
 static const struct stream_ops stream_ops = {
-    .readable = on_readable, .drained = on_drained, .broken = on_broken, .secured = on_secured
+    .readable = on_readable, .drained = on_drained, .broken = on_broken, .secured = upstream_secured
 };
 
 static void on_command(void *owner, const struct smtp_step *step);
-bool upstream_must_hide(const struct upstream_settings *set, const struct smtp_step *step,
-                        const struct smtp_reply *reply)
-{
-    bool ours = smtp_step_is_secret(step) && set->password != NULL;
-    return smtp_step_must_hide(step, reply) || (ours && smtp_reply_tells(reply, span_str(set->password)));
-}
-
 static void on_said(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
 static void on_reply(void *owner, const struct smtp_step *step, const struct smtp_reply *reply);
 static void on_early(void *owner, const struct smtp_reply *reply);
@@ -78,7 +64,7 @@ static void finish(struct upstream *u, enum close_reason reason)
     loop_bury(u->loop, &u->grave, free_upstream);
 }
 
-static void lose(struct upstream *u, const struct upstream_loss *loss, enum close_reason reason)
+void upstream_lose(struct upstream *u, const struct upstream_loss *loss, enum close_reason reason)
 {
     void *owner = u->owner;
     if (u->closed)
@@ -121,7 +107,7 @@ static usec_t step_timeout(const struct upstream *u, const struct smtp_step *ste
 }
 
 /* One timer, for what is awaited now. */
-static void arm(struct upstream *u)
+void upstream_arm(struct upstream *u)
 {
     if (u->closed)
         return;
@@ -140,14 +126,7 @@ static void arm(struct upstream *u)
     }
 }
 
-static bool socket_is_connected(int fd)
-{
-    struct sockaddr_storage ss;
-    socklen_t len = sizeof(ss);
-    return getpeername(fd, (struct sockaddr *)&ss, &len) == 0;
-}
-
-static void note_connected(struct upstream *u)
+void upstream_note_connected(struct upstream *u)
 {
     if (u->connected)
         return;
@@ -164,13 +143,13 @@ static void note_connected(struct upstream *u)
 static void on_timer(struct timer *t)
 {
     struct upstream *u = CONTAINER_OF(t, struct upstream, timer);
-    if (!u->connected && socket_is_connected(u->stream.fd)) {
-        note_connected(u);
-        arm(u);
+    if (!u->connected && upstream_socket_connected(u->stream.fd)) {
+        upstream_note_connected(u);
+        upstream_arm(u);
         return;
     }
     if (upstream_in_body(u) && u->stream.bytes_out != u->progress) {
-        arm(u);
+        upstream_arm(u);
         return;
     }
     if (u->quitting) {
@@ -181,7 +160,7 @@ static void on_timer(struct timer *t)
                                   .sys = u->connected ? 0 : ETIMEDOUT };
     if (u->connected && u->stream.handshaking)
         loss = (struct upstream_loss){ .err = ERR_TLS_HANDSHAKE, .why = "the handshake did not end in time" };
-    lose(u, &loss, CLOSE_TIMEOUT);
+    upstream_lose(u, &loss, CLOSE_TIMEOUT);
 }
 
 static void on_command(void *owner, const struct smtp_step *step)
@@ -199,6 +178,13 @@ static void on_command(void *owner, const struct smtp_step *step)
     trace_command(u->trace, SIDE_UPSTREAM, step->tag.txn, smtp_verb_name(cmd.verb), line);
 }
 
+bool upstream_must_hide(const struct upstream_settings *set, const struct smtp_step *step,
+                        const struct smtp_reply *reply)
+{
+    bool ours = smtp_step_is_secret(step) && set->password != NULL;
+    return smtp_step_must_hide(step, reply) || (ours && smtp_reply_tells(reply, span_str(set->password)));
+}
+
 static void on_said(void *owner, const struct smtp_step *step, const struct smtp_reply *reply)
 {
     struct upstream *u = owner;
@@ -213,25 +199,13 @@ static void on_said(void *owner, const struct smtp_step *step, const struct smtp
     trace_reply(u->trace, SIDE_UPSTREAM, step ? step->tag.txn : 0, reply, step ? u->loop->mono - step->since : 0);
 }
 
-/* T10: that the mail goes in clear is logged. */
-static void note_refused_tls(const struct upstream *u, const struct smtp_reply *reply)
-{
-    char text[256];
-    size_t pos = 0;
-    struct span line;
-    if (reply->code == 220 || !smtp_reply_line(reply, &pos, false, &line))
-        return;
-    snprintf(text, sizeof(text), "%d %.*s", reply->code, SPAN_ARG(span_head(line, sizeof(text) - 5)));
-    trace_error(u->trace, SIDE_UPSTREAM, 0, ERR_UPSTREAM_NO_TLS, "starttls", u->server, text);
-}
-
 static void on_reply(void *owner, const struct smtp_step *step, const struct smtp_reply *reply)
 {
     struct upstream *u = owner;
     if (step->kind == SMTP_STEP_GREETING || step->kind == SMTP_STEP_XCLIENT)
         return;
     if (step->kind == SMTP_STEP_STARTTLS) {
-        note_refused_tls(u, reply);
+        upstream_note_refused_tls(u, reply);
         return;
     }
     if (step->kind == SMTP_STEP_EHLO || step->kind == SMTP_STEP_HELO) {
@@ -269,7 +243,7 @@ static void on_fault(void *owner, enum smtp_client_fault fault, const struct smt
     };
     struct upstream *u = owner;
     struct upstream_loss loss = { .err = words[fault], .reply = reply };
-    lose(u, &loss, CLOSE_PROTOCOL);
+    upstream_lose(u, &loss, CLOSE_PROTOCOL);
 }
 
 static void lose_at_eof(struct upstream *u)
@@ -279,56 +253,7 @@ static void lose_at_eof(struct upstream *u)
         return;
     }
     struct upstream_loss loss = { .err = ERR_UPSTREAM_LOST };
-    lose(u, &loss, CLOSE_GONE);
-}
-
-static struct ssl_st *new_ssl(const struct upstream *u)
-{
-    char ip[NETADDR_STRLEN];
-    const char *name = "";
-    if (u->at->kind == ENDPOINT_NAME)
-        name = u->at->host;
-    else if (u->at->kind == ENDPOINT_IP)
-        name = netaddr_print_ip(&u->peer.remote, ip);
-    return tls_client_ssl(u->set->tls_client, u->server, name);
-}
-
-static void start_tls(struct upstream *u)
-{
-    struct ssl_st *ssl = new_ssl(u);
-    u->tls_began = u->loop->mono;
-    if (ssl == NULL) {
-        struct upstream_loss loss = { .err = ERR_TLS_HANDSHAKE, .why = "no TLS session can be made" };
-        lose(u, &loss, CLOSE_TLS);
-        return;
-    }
-    stream_start_tls(&u->stream, ssl);
-    arm(u);
-}
-
-static void on_secured(void *owner, const char *why)
-{
-    struct upstream *u = owner;
-    struct tls_info info;
-    if (u->closed)
-        return;
-    if (why != NULL) {
-        bool connected = u->connected || tls_has_begun(u->stream.ssl) || socket_is_connected(u->stream.fd);
-        if (connected)
-            note_connected(u);
-        struct upstream_loss loss = { .err = connected ? ERR_TLS_HANDSHAKE : ERR_UPSTREAM_CONNECT, .why = why };
-        lose(u, &loss, CLOSE_TLS);
-        return;
-    }
-    note_connected(u);
-    tls_describe(u->stream.ssl, &info);
-    u->tls_version = info.version;
-    u->tls_cipher = info.cipher;
-    u->verified = info.verified;
-    trace_starttls(u->trace, SIDE_UPSTREAM, &info, u->implicit, u->loop->mono - u->tls_began);
-    smtp_client_secured(&u->smtp, stream_out(&u->stream), u->loop->mono);
-    stream_wrote(&u->stream);
-    arm(u);
+    upstream_lose(u, &loss, CLOSE_GONE);
 }
 
 /* Bytes that end no reply don't move the deadline. */
@@ -337,7 +262,7 @@ static void on_readable(void *owner)
     struct upstream *u = owner;
     bool moved = !u->connected;
     unsigned said = u->said;
-    note_connected(u);
+    upstream_note_connected(u);
     while (!u->closed && !buf_empty(&u->stream.in)) {
         u->smtp.unsent = stream_unsent(&u->stream) > 0;
         size_t used = smtp_client_feed(&u->smtp, buf_span(&u->stream.in), stream_out(&u->stream), u->loop->mono);
@@ -348,24 +273,16 @@ static void on_readable(void *owner)
     if (u->closed)
         return;
     if (u->smtp.state == SMTP_CLIENT_HANDSHAKE && !u->stream.eof) {
-        start_tls(u);
+        upstream_start_tls(u);
         return;
     }
     stream_wrote(&u->stream);
     if (moved || u->said != said || !timer_is_set(&u->timer))
-        arm(u);
+        upstream_arm(u);
     if (u->owner != NULL)
         u->ops->settled(u->owner);
     if (u->stream.eof && !u->closed)
         lose_at_eof(u);
-}
-
-/* The PROXY header has left, and TLS may begin behind it. */
-static void begin_implicit(struct upstream *u)
-{
-    u->tls_waits = false;
-    note_connected(u);
-    start_tls(u);
 }
 
 static void on_drained(void *owner)
@@ -373,10 +290,10 @@ static void on_drained(void *owner)
     struct upstream *u = owner;
     if (u->tls_waits) {
         if (stream_unsent(&u->stream) == 0)
-            begin_implicit(u);
+            upstream_begin_implicit(u);
         return;
     }
-    arm(u);
+    upstream_arm(u);
     if (u->owner != NULL && u->ops->drained != NULL)
         u->ops->drained(u->owner);
 }
@@ -388,90 +305,21 @@ static void on_broken(void *owner, int err)
         finish(u, CLOSE_QUIT);
         return;
     }
-    if (!u->connected && socket_is_connected(u->stream.fd))
-        note_connected(u);
+    if (!u->connected && upstream_socket_connected(u->stream.fd))
+        upstream_note_connected(u);
     struct upstream_loss loss = { .err = u->connected ? ERR_UPSTREAM_LOST : ERR_UPSTREAM_CONNECT, .sys = err };
-    lose(u, &loss, CLOSE_GONE);
-}
-
-static socklen_t make_sockaddr(struct sockaddr_storage *ss, const struct endpoint *at, const struct netaddr *addr)
-{
-    memset(ss, 0, sizeof(*ss));
-    if (at->kind == ENDPOINT_UNIX) {
-        struct sockaddr_un *un = (struct sockaddr_un *)ss;
-        un->sun_family = AF_UNIX;
-        memcpy(un->sun_path, at->host, min_size(strlen(at->host), sizeof(un->sun_path) - 1));
-        return sizeof(*un);
-    }
-    if (addr->family == NETADDR_IPV6) {
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
-        in6->sin6_family = AF_INET6;
-        in6->sin6_port = htons(addr->port);
-        memcpy(&in6->sin6_addr, addr->ip, 16);
-        return sizeof(*in6);
-    }
-    struct sockaddr_in *in = (struct sockaddr_in *)ss;
-    in->sin_family = AF_INET;
-    in->sin_port = htons(addr->port);
-    memcpy(&in->sin_addr, addr->ip, 4);
-    return sizeof(*in);
-}
-
-static int connect_socket(const struct endpoint *at, const struct netaddr *addr)
-{
-    struct sockaddr_storage ss;
-    socklen_t len = make_sockaddr(&ss, at, addr);
-    int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    if (ss.ss_family != AF_UNIX) {
-        int on = 1;
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    }
-    if (connect(fd, (struct sockaddr *)&ss, len) == 0 || errno == EINPROGRESS)
-        return fd;
-    int err = errno;
-    close(fd);
-    errno = err;
-    return -1;
-}
-
-static enum smtp_client_tls tls_mode(enum upstream_tls tls, bool clear)
-{
-    switch (tls) {
-    case UPSTREAM_TLS_OPPORTUNISTIC:
-        return clear ? SMTP_CLIENT_TLS_NEVER : SMTP_CLIENT_TLS_IF_OFFERED;
-    case UPSTREAM_TLS_REQUIRED:
-        return SMTP_CLIENT_TLS_REQUIRED;
-    case UPSTREAM_TLS_NONE:
-    case UPSTREAM_TLS_IMPLICIT:
-        break;
-    }
-    return SMTP_CLIENT_TLS_NEVER;
-}
-
-enum upstream_tls upstream_tls_with(const struct upstream_settings *set, const struct endpoint *at,
-                                    const struct netaddr *addr)
-{
-    bool local = at->kind == ENDPOINT_UNIX || netaddr_is_loopback(addr);
-    return set->tls == UPSTREAM_TLS_OPPORTUNISTIC && set->credentials && !local ? UPSTREAM_TLS_REQUIRED : set->tls;
-}
-
-/* A name that was local for the settings, and isn't. */
-static bool would_leak(const struct upstream_settings *set, const struct endpoint *at, const struct netaddr *addr)
-{
-    return set->credentials && set->tls == UPSTREAM_TLS_NONE && at->kind == ENDPOINT_NAME && !netaddr_is_loopback(addr);
+    upstream_lose(u, &loss, CLOSE_GONE);
 }
 
 struct upstream *upstream_open(struct loop *loop, const struct trace *trace, const struct upstream_settings *set,
                                const char *server, const struct endpoint *at, const struct netaddr *addr, bool clear,
                                const struct upstream_proxy *proxy, const struct upstream_ops *ops, void *owner)
 {
-    if (would_leak(set, at, addr)) {
+    if (upstream_would_leak(set, at, addr)) {
         errno = EPROTONOSUPPORT;
         return NULL;
     }
-    int fd = connect_socket(at, addr);
+    int fd = upstream_socket_connect(at, addr);
     if (fd < 0)
         return NULL;
     struct upstream *u = malloc(sizeof(*u));
@@ -489,19 +337,13 @@ struct upstream *upstream_open(struct loop *loop, const struct trace *trace, con
     u->implicit = set->tls == UPSTREAM_TLS_IMPLICIT;
     stream_open(&u->stream, loop, fd, u->implicit && proxy->version == 0, &stream_ops, u);
     smtp_client_init(&u->smtp, set->hostname, &smtp_ops, u, &loop->pool, loop->mono);
-    u->smtp.tls = tls_mode(upstream_tls_with(set, at, addr), clear);
+    u->smtp.tls = upstream_tls_mode(set, at, addr, clear);
     u->smtp.lmtp = set->protocol == PROTOCOL_LMTP;
     if (proxy->version > 0)
         upstream_say_header(u, proxy);
-    arm(u);
-    if (!u->implicit || u->tls_waits)
+    upstream_arm(u);
+    if (!u->implicit || u->tls_waits || upstream_begin_tls(u))
         return u;
-    struct ssl_st *ssl = new_ssl(u);
-    if (ssl != NULL) {
-        u->tls_began = loop->mono;
-        stream_start_tls(&u->stream, ssl);
-        return u;
-    }
     u->owner = NULL;
     finish(u, CLOSE_TLS);
     errno = ENOMEM;
@@ -514,7 +356,7 @@ void upstream_add(struct upstream *u, struct smtp_step *step)
     smtp_client_add(&u->smtp, step, stream_out(&u->stream), u->loop->mono);
     stream_wrote(&u->stream);
     if (!timer_is_set(&u->timer))
-        arm(u);
+        upstream_arm(u);
 }
 
 /* Small messages wait for their end, to leave with it in one write; large pieces leave from where they are. */
@@ -536,7 +378,7 @@ void upstream_body(struct upstream *u, const struct span *pieces, unsigned count
     if (chunk)
         smtp_client_wrote(&u->smtp, total);
     if (!timer_is_set(&u->timer) || (chunk && !upstream_in_body(u)))
-        arm(u);
+        upstream_arm(u);
 }
 
 void upstream_chunk(struct upstream *u, struct smtp_tag tag, uint64_t octets, bool last, unsigned replies)
@@ -544,7 +386,7 @@ void upstream_chunk(struct upstream *u, struct smtp_tag tag, uint64_t octets, bo
     u->took = false;
     smtp_client_chunk(&u->smtp, tag, octets, last, replies, stream_out(&u->stream), u->loop->mono);
     stream_wrote(&u->stream);
-    arm(u);
+    upstream_arm(u);
 }
 
 void upstream_end(struct upstream *u, struct smtp_tag tag, unsigned replies)
@@ -552,7 +394,7 @@ void upstream_end(struct upstream *u, struct smtp_tag tag, unsigned replies)
     u->took = false;
     smtp_client_end(&u->smtp, tag, replies, stream_out(&u->stream), u->loop->mono);
     stream_wrote(&u->stream);
-    arm(u);
+    upstream_arm(u);
 }
 
 static void cut_short(struct closing *c) { finish(CONTAINER_OF(c, struct upstream, closing), CLOSE_SHUTDOWN); }
@@ -575,7 +417,7 @@ void upstream_quit(struct upstream **up)
     u->closing.cut = cut_short;
     list_append(&u->loop->closing, &u->closing.node);
     upstream_add(u, smtp_step_new(SMTP_STEP_QUIT, (struct smtp_tag){ 0 }, SPAN_LIT("QUIT")));
-    arm(u);
+    upstream_arm(u);
 }
 
 void upstream_leave(struct upstream **up)

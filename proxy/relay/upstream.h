@@ -88,8 +88,6 @@ enum upstream_tls upstream_tls_with(const struct upstream_settings *set, const s
 struct upstream *upstream_open(struct loop *loop, const struct trace *trace, const struct upstream_settings *set,
                                const char *server, const struct endpoint *at, const struct netaddr *addr, bool clear,
                                const struct upstream_proxy *proxy, const struct upstream_ops *ops, void *owner);
-/* For upstream_open(): the header is to leave before all else; TLS waits for that (tls_waits). */
-void upstream_say_header(struct upstream *u, const struct upstream_proxy *proxy);
 /* Says XCLIENT with what its EHLO takes, then EHLO with the name `hello`; ops->ready comes again. Only when it
  * is ready. */
 void upstream_identify(struct upstream *u, const struct smtp_xattrs *attrs, const char *hello);

@@ -3,7 +3,7 @@
 #include <sys/socket.h>
 
 #include "common/smtp/proxyhdr.h"
-#include "proxy/relay/upstream.h"
+#include "proxy/relay/upstream_impl.h"
 
 /* Of the connection itself, for a probe: health checks are no relayed connections (proxy-protocol.txt 2.1). */
 static void say_own_header(struct upstream *u, unsigned version)
