@@ -97,7 +97,8 @@ void dial_note_late(struct dial *d)
 /* T10: opportunistic TLS that fails is logged, and the same server tried without. */
 static bool go_on_in_clear(struct dial *d, const struct upstream *u, const struct upstream_loss *loss)
 {
-    bool by_tls = loss->err == ERR_TLS_HANDSHAKE || (loss->err == ERR_UPSTREAM_LOST && u->asked_tls);
+    bool unsure = u->asked_tls && u->ready_at == 0; /* EHLO would have been answered behind TLS that is well */
+    bool by_tls = loss->err == ERR_TLS_HANDSHAKE || (loss->err == ERR_UPSTREAM_LOST && unsure);
     enum upstream_tls mode = upstream_tls_with(d->set, &dial_server_now(d)->at, &u->peer.remote);
     if (mode != UPSTREAM_TLS_OPPORTUNISTIC || d->in_clear || !by_tls)
         return false;

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness.mta import HANG
+from harness.mta import CLOSE, EHLO, HANG
 from harness.tls import entry, server_context
 from harness.util import free_port
 
@@ -93,6 +93,18 @@ def test_t10_certificate_refused_after_the_handshake(world, certs):
     assert c.deliver().code == 250
     c.quit()
     assert tap.wait("error")["stage"] == "starttls"
+
+
+@pytest.mark.parametrize("connect", ("helo", "connection"))
+def test_t10_what_fails_behind_tls_is_no_reason_to_go_on_in_clear(world, certs, connect):
+    """TLS was well until EHLO; XCLIENT ends the connection, also where it is said on one that was made before."""
+    mta = world.mta(context=server_context(certs.mta), ehlo=(*EHLO, "XCLIENT NAME ADDR PORT PROTO HELO"), xclient=CLOSE)
+    tap = world.tap(mta, upstream("opportunistic", identity="xclient", connect=connect))
+    c = tap.client()
+    c.cmd("EHLO client.example", 421, "4.4.1")
+    assert tap.wait("error")["stage"] == "identity"
+    said = [s for s in mta.sessions if any(x.startswith(b"XCLIENT") for x in s.commands)]
+    assert said and all(s.secured for s in said)
 
 
 # T9
