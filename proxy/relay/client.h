@@ -1,9 +1,12 @@
 /* The client leg: a stream and the server engine, with greeting, deadlines, the log's brake, lingering close, and the
  * records of this leg. What the commands mean is the backend's: the relay, or the sink.
  *
- *   [PROXY header] --> [TLS, implicit] --> HELD --> [DELAY, greet_delay] --> OPEN --> LINGER (FIN sent, input is thrown
- * away) --> GONE OPEN <--> TLS, after STARTTLS Backends get `gone` once, when the dialogue is over (before LINGER);
- * `closed` when the connection is. */
+ *   [PROXY header] --> [TLS, implicit] --> HELD --> [DELAY, greet_delay] --> OPEN --> LINGER --> GONE
+ *                                                                          OPEN <--> TLS, after STARTTLS
+ *
+ * In LINGER the FIN is sent, and input is thrown away.
+ *
+ * Backends get `gone` once, when the dialogue is over (before LINGER); `closed` when the connection is. */
 #ifndef PROXY_RELAY_CLIENT_H
 #define PROXY_RELAY_CLIENT_H
 

@@ -1,9 +1,7 @@
 /* The header is taken from the socket octet by octet exact, so that what follows it, a ClientHello perhaps, is still
  * there for whoever reads next. A refused header is answered by nothing: the sender is a load balancer, not a client.
  */
-#include "proxy/relay/client_proxy.h"
-
-#include "proxy/relay/client.h"
+#include "proxy/relay/client_impl.h"
 
 static enum proxyhdr_result parse(const struct client *c, struct span in, struct proxyhdr *header, size_t *used,
                                   const char **why)
