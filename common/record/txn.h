@@ -69,7 +69,8 @@ struct txn_end {
 /* Calls emit() for a `rcpt` record for each recipient, then for the `message` record. Where no recipient was accepted
  * and at least one was refused, a status of reset, aborted or rejected/deferred by DATA's own 503/554 gives way to
  * deferred (if any refusal was 4xx) or rejected, stage rcpt, with the last reply of that kind and who gave it. A
- * recipient whose reply never came has the message's status. */
+ * recipient whose reply never came has the message's status. A refused MAIL (deferred or rejected, stage mail) has no
+ * recipients: those that were pipelined behind it came when the transaction was over. */
 void txn_write(const struct txn *t, const struct txn_session *s, const struct txn_end *end,
                void (*emit)(void *arg, const struct record *r), void *arg);
 

@@ -304,8 +304,14 @@ static bool judge_rcpts(struct writing *w, struct record_rcpt *list)
     return cut;
 }
 
-void txn_write(const struct txn *t, const struct txn_session *s, const struct txn_end *end,
-               void (*emit)(void *arg, const struct record *r), void *arg)
+/* M12: the transaction ended with that reply. Who was named behind it, pipelined or later, had no part in it. */
+static bool is_mail_refused(const struct txn_end *end)
+{
+    return end->stage == STAGE_MAIL && (end->status == STATUS_DEFERRED || end->status == STATUS_REJECTED);
+}
+
+static void write_records(const struct txn *t, const struct txn_session *s, const struct txn_end *end,
+                          void (*emit)(void *arg, const struct record *r), void *arg)
 {
     _Alignas(max_align_t) char scratch[SCRATCH];
     struct writing w = { .t = t, .s = s, .end = end };
@@ -330,4 +336,16 @@ void txn_write(const struct txn *t, const struct txn_session *s, const struct tx
     make_message(&r, &line, &w, anomalies, cut);
     emit(arg, &r);
     arena_free(&mem);
+}
+
+void txn_write(const struct txn *t, const struct txn_session *s, const struct txn_end *end,
+               void (*emit)(void *arg, const struct record *r), void *arg)
+{
+    struct txn alone;
+    if (is_mail_refused(end) && t->rcpt_count > 0) {
+        alone = *t;
+        alone.rcpt_count = alone.rcpt_accepted = 0;
+        t = &alone;
+    }
+    write_records(t, s, end, emit, arg);
 }
