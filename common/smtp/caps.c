@@ -230,8 +230,8 @@ static void offer_size(struct smtp_caps *offer, const struct smtp_caps *upstream
 {
     uint64_t theirs = upstream->set & SMTP_CAP_BIT(SIZE) ? upstream->size : 0;
 
-    if (theirs > 0) /* 0 would be no limit at all */
-        theirs = theirs > rules->size_reserve ? theirs - rules->size_reserve : 1;
+    /* where there is no room for what we add, no limit is told (RFC 1870: bare SIZE says nothing), and they judge */
+    theirs = theirs > rules->size_reserve ? theirs - rules->size_reserve : 0;
     offer->size = least(theirs, rules->max_message_size);
     if (offer->size > 0 || upstream->set & SMTP_CAP_BIT(SIZE))
         offer->set |= SMTP_CAP_BIT(SIZE);

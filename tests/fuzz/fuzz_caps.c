@@ -95,9 +95,10 @@ static void check_offer(const struct smtp_caps *offer, const struct smtp_caps *u
         return;
     }
     require(rules->max_message_size == 0 || (offer->size > 0 && offer->size <= rules->max_message_size));
-    if (upstream->set & BIT(SIZE) && upstream->size > 0)
-        require(offer->size > 0 && offer->size <= upstream->size &&
-                (offer->size == 1 || offer->size <= upstream->size - rules->size_reserve));
+    if (!(upstream->set & BIT(SIZE)) || upstream->size <= rules->size_reserve)
+        require(offer->size == rules->max_message_size);
+    else
+        require(offer->size > 0 && offer->size <= upstream->size - rules->size_reserve);
 }
 
 struct withheld {
