@@ -73,8 +73,8 @@ struct smtp_server_ops {
     void (*rcpt)(void *owner, smtp_slot slot, const struct smtp_envelope_command *cmd);
     /* DATA with at least one accepted recipient: 354 begins the body. */
     void (*data)(void *owner, smtp_slot slot);
-    /* A BDAT with at least one accepted recipient: so many octets follow by `body`, unchanged. Its slot is filled after
-     * `chunk_end`, that of the last chunk after `end`. A refusal ends the transaction. */
+    /* A BDAT with at least one accepted recipient: so many octets, at most 2^63-1, follow by `body`, unchanged. Its
+     * slot is filled after `chunk_end`, that of the last chunk after `end`. A refusal ends the transaction. */
     void (*chunk)(void *owner, smtp_slot slot, uint64_t octets, bool last);
     /* A chunk that is not the last was read; data->poison as for `end`. */
     void (*chunk_end)(void *owner, smtp_slot slot, const struct smtp_server_data *data);

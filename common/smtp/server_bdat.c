@@ -7,9 +7,6 @@
  * it are answered, so that a message with a hole can never be completed; `skip` octets of it are still to come. */
 #include "common/smtp/server_impl.h"
 
-/* The backend may add a field to the first chunk, and its sum must be one that BDAT can say. */
-enum { RECEIVED_ROOM = 65536 };
-
 /* "n" or "n LAST", n at most 2^63-1; false: the chunk's border is unknown (B7). */
 static bool read_count(struct span arg, uint64_t *count, bool *last)
 {
@@ -40,7 +37,7 @@ void smtp_server_refuse_bdat(struct smtp_server *s)
 static bool is_too_big(const struct smtp_server *s, uint64_t octets)
 {
     uint64_t max = s->config.max_message_size, had = s->data != NULL ? s->data->body.size : 0;
-    return had + octets > (uint64_t)INT64_MAX - RECEIVED_ROOM || (max > 0 && had + octets > max);
+    return max > 0 && (had > max || octets > max - had);
 }
 
 /* SMTP_OWN_COUNT where the chunk goes upstream. */

@@ -31,6 +31,17 @@ static bool may_end(struct session *s)
     return false;
 }
 
+/* With our Received it must be a number that BDAT can say. */
+static bool fits(struct session *s, uint64_t octets, size_t more)
+{
+    if (octets <= (uint64_t)INT64_MAX - more)
+        return true;
+    relay_remember_early(s, smtp_reply_own(SMTP_OWN_MESSAGE_TOO_BIG), BY_SMTPTAP);
+    upstream_quit(&s->up);
+    s->up_txn = false;
+    return false;
+}
+
 void relay_chunk(void *owner, smtp_slot slot, uint64_t octets, bool last)
 {
     struct session *s = owner;
@@ -45,9 +56,11 @@ void relay_chunk(void *owner, smtp_slot slot, uint64_t octets, bool last)
     buf_init(&field, &s->w->loop.pool);
     relay_print_received(s, &field);
     struct span piece = buf_span(&field);
-    upstream_chunk(s->up, tag, octets + piece.n, last, last ? relay_end_replies(s) : 1);
-    if (piece.n > 0)
-        upstream_body(s->up, &piece, 1);
+    if (fits(s, octets, piece.n)) {
+        upstream_chunk(s->up, tag, octets + piece.n, last, last ? relay_end_replies(s) : 1);
+        if (piece.n > 0)
+            upstream_body(s->up, &piece, 1);
+    }
     buf_free(&field);
 }
 
