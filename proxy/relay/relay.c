@@ -426,6 +426,7 @@ static void relay_starttls(void *owner, smtp_slot slot)
         trace_deauth(&s->trace, "STARTTLS");
         relay_forget_login(s);
     }
+    s->protocol = relay_first_protocol(s);
 }
 
 static void on_reverse(void *arg, const struct dns_answer *answer)
