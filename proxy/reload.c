@@ -49,6 +49,19 @@ static bool same_outputs(const struct log_settings *a, const struct log_settings
     return a->cookie == b->cookie;
 }
 
+static bool same_key(const struct log_key *a, const struct log_key *b)
+{
+    return a->n == b->n && (a->n == 0 || memcmp(a->p, b->p, a->n) == 0);
+}
+
+/* The keys as they were read: a file may hold another one by now. */
+static bool same_redaction(const struct log_settings *a, const struct log_settings *b)
+{
+    const struct redact_rules *x = &a->redact, *y = &b->redact;
+    return x->addresses == y->addresses && x->client_ip == y->client_ip && x->username == y->username &&
+           x->subject == y->subject && same_key(&a->redact_key, &b->redact_key);
+}
+
 static bool same_names(const struct settings *a, const struct settings *b)
 {
     if (a->dns_server_count != b->dns_server_count)
@@ -72,6 +85,10 @@ bool reload_allowed(const struct settings *running, const struct settings *fresh
         refuse(&v, "log.max_record, log.block_timeout, log.component");
     if (a->sync != b->sync)
         refuse(&v, "log.sync");
+    if (!same_redaction(a, b))
+        refuse(&v, "log.redact (with its key)");
+    if (a->integrity != b->integrity || !same_key(&a->integrity_key, &b->integrity_key))
+        refuse(&v, "log.integrity (with its key)");
     if (running->workers != fresh->workers)
         refuse(&v, "workers");
     if (!same(running->user, fresh->user) || !same(running->group, fresh->group))

@@ -175,7 +175,8 @@ static int file_sync(struct output *o)
     return error != 0 ? error : closed;
 }
 
-static int file_reopen(struct output *o)
+/* Opens it by name, and closes what was open. */
+static int file_adopt(struct output *o)
 {
     struct output_file *f = file_of(o);
     enum output_kind kind;
@@ -193,8 +194,32 @@ static int file_reopen(struct output *o)
     o->kind = kind;
     f->within = false;
     file_heal(f);
-    flock(fd, LOCK_SH | LOCK_NB);
     return 0;
+}
+
+static bool file_has_name(const struct output_file *f)
+{
+    struct stat own, named;
+    return fstat(f->output.fd, &own) == 0 && stat(f->path, &named) == 0 && own.st_dev == named.st_dev &&
+           own.st_ino == named.st_ino;
+}
+
+/* With the shared lock, and under its name. */
+static bool file_settle(const struct output_file *f)
+{
+    return (flock(f->output.fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK) && file_has_name(f);
+}
+
+/* Whoever rotates it just now has it alone for an instant, and leaves one that has lost its name. */
+static int file_reopen(struct output *o)
+{
+    int error = file_adopt(o);
+    for (unsigned i = 0; i < OPEN_TRIES && error == 0 && !file_settle(file_of(o)); i++) {
+        nanosleep(&(struct timespec){ .tv_nsec = 1000 * 1000L << i }, NULL);
+        if (file_adopt(o) != 0)
+            break;
+    }
+    return error;
 }
 
 /* Only while what we wrote is the end of the file: else another process has appended, and the tear must stay. */
@@ -209,27 +234,18 @@ static bool file_cut(struct output *o, size_t octets)
     return true;
 }
 
-/* Another process of ours may just have done it: then the name is another file's, which we open. */
-static int file_move_away(struct output_file *f)
-{
-    struct stat own, named;
-    if (fstat(f->output.fd, &own) != 0)
-        return errno;
-    if (stat(f->path, &named) != 0)
-        return errno == ENOENT ? 0 : errno;
-    return own.st_dev == named.st_dev && own.st_ino == named.st_ino ? rotate_shift(f->path, f->rotate_keep) : 0;
-}
-
-/* The old file is in use until the new one is open; where that fails, it gets its name back. */
+/* The old file is in use until the new one is open; where that fails, it gets its name back. Another process may just
+ * have rotated it: then the name is another file's, which we open. A lock that can't be made exclusive is lost. */
 static int file_rotate(struct output_file *f)
 {
     struct output *o = &f->output;
     if (flock(o->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-        return EWOULDBLOCK;
-    int error = file_move_away(f);
+        return file_settle(f) ? EWOULDBLOCK : file_reopen(o);
+    bool ours = file_has_name(f);
+    int error = ours ? rotate_shift(f->path, f->rotate_keep) : 0;
     if (error == 0) {
         error = file_reopen(o);
-        if (error != 0 && rotate_undo(f->path) != 0)
+        if (error != 0 && ours && rotate_undo(f->path) != 0)
             output_note(o, ERR_LOG_WRITE, 0, "records go into %s.1", f->path);
     }
     if (error != 0)
@@ -276,10 +292,11 @@ static size_t file_share(struct output_file *f, const char *p, size_t n)
     return lines_within(p, n, f->rotate_size - (uint64_t)st.st_size);
 }
 
+/* The line's end that a torn line lacks is for the file that has the line. */
 static ssize_t file_write(struct output *o, const char *p, size_t n)
 {
     struct output_file *f = file_of(o);
-    ssize_t done = output_write_fd(o, p, file_share(f, p, n));
+    ssize_t done = output_write_fd(o, p, o->torn ? n : file_share(f, p, n));
     if (done > 0)
         f->within = p[done - 1] != '\n';
     return done;

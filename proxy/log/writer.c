@@ -283,15 +283,16 @@ static void writer_reopen(struct log_writer *w)
 static ssize_t writer_write(struct log_writer *w)
 {
     struct batch *b = &w->batch;
-    w->output->why[0] = '\0';
-    ssize_t n =
-        output_write(w->output, w->output->torn ? "\n" : b->data + b->off, w->output->torn ? 1 : b->len - b->off);
+    struct output *o = w->output;
+    bool torn = o->torn;
+    o->why[0] = '\0';
+    ssize_t n = output_write(o, torn ? "\n" : b->data + b->off, torn ? 1 : b->len - b->off);
     writer_heed(w);
     if (n > 0) {
         w->backoff_ms = 0;
         room_wrote(&w->room, (size_t)n);
-        if (w->output->torn)
-            w->output->torn = false;
+        if (torn)
+            o->torn = false;
         else
             batch_advance(b, (size_t)n, &w->room);
     }
