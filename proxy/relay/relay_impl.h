@@ -106,15 +106,21 @@ void session_check_end(struct session *s);
 void session_dial(struct session *s, enum dial_purpose purpose, size_t skip);
 /* This server alone, for a transaction. */
 void session_dial_one(struct session *s, size_t server);
-void relay_answer_helo(struct session *s);
-/* Whether messages through this upstream get a Received of ours. */
-bool relay_adds_received(const struct session *s, const struct upstream *u);
-/* What is offered to this client as things stand. */
-const struct offer_view *relay_offer(const struct session *s);
 void relay_reserve(struct session *s, long octets);
 
 /* Counts the client in, by the address that it has now; its name is looked up if it may stay. */
 void relay_admit(struct session *s);
+
+/* relay_helo.c */
+void relay_helo(void *owner, smtp_slot slot, enum smtp_verb verb, struct span domain);
+/* Answers the HELO that waits, if it need not wait any more. */
+void relay_answer_helo(struct session *s);
+/* What this upstream offers: what is offered to the client follows from it. */
+void relay_learn_offer(struct session *s, const struct upstream *u, const struct smtp_reply *ehlo);
+/* What is offered to this client as things stand. */
+const struct offer_view *relay_offer(const struct session *s);
+/* Whether messages through this upstream get a Received of ours. */
+bool relay_adds_received(const struct session *s, const struct upstream *u);
 
 /* relay_identity.c */
 void relay_identified(void *owner, const struct proxyhdr *header);
