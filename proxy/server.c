@@ -247,7 +247,6 @@ static void do_reload(struct server *s, server_reload_fn *reload, void *arg)
 
 static void begin_stop(struct server *s)
 {
-    unsigned pending = 0;
     char text[96];
     if (s->stopping) {
         for (unsigned i = 0; i < s->workers; i++)
@@ -258,8 +257,7 @@ static void begin_stop(struct server *s)
     restart_cancel(&s->restart);
     if (!s->handed_over)
         notify_systemd("STOPPING=1");
-    for (unsigned i = 0; i < s->workers; i++)
-        pending += worker_sessions(&s->worker[i]);
+    unsigned pending = worker_sessions(s->worker);
     snprintf(text, sizeof(text), "Server closing with %u pending connections", pending);
     trace_text(s, TNX_CLOSING, text, NULL, pending);
     for (unsigned i = 0; i < s->workers; i++) {

@@ -242,7 +242,13 @@ void worker_join(struct worker *w)
     free_parts(w);
 }
 
-unsigned worker_sessions(const struct worker *w) { return atomic_load(&w->session_count); }
+unsigned worker_sessions(const struct worker *w)
+{
+    unsigned sum = 0;
+    for (unsigned i = 0; i < w->all_count; i++)
+        sum += atomic_load(&w->all[i].session_count);
+    return sum;
+}
 
 size_t worker_memory(const struct worker *w)
 {

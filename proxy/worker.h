@@ -94,7 +94,7 @@ void worker_hand_over(struct worker *w);
 void worker_join(struct worker *w);
 /* Its thread has come to its end. From any thread. */
 bool worker_done(const struct worker *w);
-/* Sessions, from any thread. */
+/* Sessions of all workers, from any thread. */
 unsigned worker_sessions(const struct worker *w);
 
 /* For sessions, on the worker's thread. */

@@ -40,10 +40,8 @@ static const struct smtp_reply *limit_reply(const struct session *s)
 /* Those who are refused may hold a handshake each, but not without end. */
 static bool far_too_many(const struct session *s)
 {
-    unsigned sum = 0, most = s->settings->limits.max_connections;
-    for (unsigned i = 0; i < s->w->all_count; i++)
-        sum += worker_sessions(&s->w->all[i]);
-    return sum > most + most / 8 + 8;
+    unsigned most = s->settings->limits.max_connections;
+    return worker_sessions(s->w) > most + most / 8 + 8;
 }
 
 void relay_welcome(void *owner)
