@@ -7,29 +7,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(os.path.dirname(HERE), "system"), HERE, os.path.join(os.path.dirname(HERE), "..", "deploy", "elk")]
 
 import traffic  # noqa: E402
-from harness.tls import Certificates  # noqa: E402
+from harness.fixtures import certs, pytest_runtest_makereport, world  # noqa: E402, F401
 from harness.world import World  # noqa: E402
 from servers import Kafka, OpenSearch  # noqa: E402
-
-
-@pytest.hookimpl(tryfirst=True, hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    outcome = yield
-    report = outcome.get_result()
-    if report.when == "call":
-        item.failed_call = report.failed
-
-
-@pytest.fixture
-def world(request):
-    w = World()
-    yield w
-    w.end(getattr(request.node, "failed_call", False))
-
-
-@pytest.fixture(scope="session")
-def certs(tmp_path_factory):
-    return Certificates(str(tmp_path_factory.mktemp("certificates")))
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ import shutil
 import pytest
 
 from harness import dovecot as private_dovecot
+from harness.fixtures import certs, pytest_runtest_makereport, world  # noqa: F401
 from harness.postfix import Postfix
-from harness.tls import Certificates
 from harness.world import World
 
 
@@ -20,21 +20,6 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.get_closest_marker("long"):
             item.add_marker(skip)
-
-
-@pytest.hookimpl(tryfirst=True, hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    outcome = yield
-    report = outcome.get_result()
-    if report.when == "call":
-        item.failed_call = report.failed
-
-
-@pytest.fixture
-def world(request):
-    w = World()
-    yield w
-    w.end(getattr(request.node, "failed_call", False))
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +40,6 @@ def tap(shared):
     yield shared.proxy
     for client in shared.proxy.clients[before:]:
         client.close()
-
-
-@pytest.fixture(scope="session")
-def certs(tmp_path_factory):
-    return Certificates(str(tmp_path_factory.mktemp("certificates")))
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ import pytest
 
 from harness.client import Gone, RawClient
 from harness.mta import CLOSE, RST
+from harness.pipe import Pipe
 from harness.records import Ledger, Log
-from harness.util import Reader, wait_until
+from harness.util import wait_until
 
 SECONDS = pytest.mark.parametrize("seconds", [6, pytest.param(120, marks=[pytest.mark.long, pytest.mark.timeout(400)])])
 POLICY = pytest.mark.parametrize("overflow", ["block", "drop", "tempfail"])
@@ -130,38 +131,23 @@ class Person(threading.Thread):
         return decided("end", c.reply().code) != 421
 
 
-class Fifo:
-    def __init__(self, world):
-        self.path = world.path("fifo")
-        os.mkfifo(self.path)
-        self.fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
-        os.set_blocking(self.fd, True)
-        self.log = Log()
-        self.reader = Reader(self.fd, self.log.feed)
-        world.defer(self.close)
-
-    def close(self):
-        self.reader.stop()
-        os.close(self.fd)
-
-
-def run_load(world, tap, fifo, file, seconds):
+def run_load(world, tap, pipe, file, seconds):
     """Reloads, rotations, stalls, while people send."""
     end = time.monotonic() + seconds
     people = [Person(tap.addresses()[0], f"p{i}", end) for i in range(SESSIONS)]
     turn = 0
     while time.monotonic() < end:
         turn += 1
-        fifo.reader.flowing.clear()
+        pipe.reader.flowing.clear()
         time.sleep(0.4)
         tap.send_signal(signal.SIGHUP)
         with contextlib.suppress(FileNotFoundError):  # it is being rotated by size just now
             os.rename(file, f"{file}.by-hand.{turn:04}")
         tap.send_signal(signal.SIGUSR1)
-        fifo.reader.flowing.set()
+        pipe.reader.flowing.set()
         wait_until(lambda: os.path.exists(file), "the file that is opened again")
         time.sleep(0.2)
-    fifo.reader.flowing.set()
+    pipe.reader.flowing.set()
     for p in people:
         p.join(70)
         assert not p.is_alive(), "a session hangs"
@@ -226,14 +212,14 @@ def check_policy(overflow, log, reference):
 @POLICY
 def test_three_sets_are_one(world, overflow, seconds):
     upstream = Upstream(world)
-    fifo, file = Fifo(world), world.path("file.json")
+    pipe, file = Pipe(world).read(), world.path("file.json")
     outputs = [{"type": "stdout"}, {"type": "file", "path": file, "rotate_size": 65536, "rotate_keep": 1000},
-               {"type": "file", "path": fifo.path, "overflow": overflow, "queue_size": QUEUE}]
+               {"type": "file", "path": pipe.path, "overflow": overflow, "queue_size": QUEUE}]
     tap = world.tap(upstream.mta, {"log": {"outputs": outputs, "block_timeout": "30s"},
                                    "upstream": {"health": {"failures": 1000000}}, "timeouts": {"shutdown": "5s"}})
-    saw = run_load(world, tap, fifo, file, seconds)
+    saw = run_load(world, tap, pipe, file, seconds)
     tap.stop(check=False, timeout=20)
-    wait_until(lambda: fifo.log.list and fifo.log.list[-1]["tnx"] == "closed", "the last record in the pipe")
+    wait_until(lambda: pipe.log.list and pipe.log.list[-1]["tnx"] == "closed", "the last record in the pipe")
     ledger = Ledger(tap.log)
     ledger.check()
     for session in upstream.mta.sessions:
@@ -254,6 +240,6 @@ def test_three_sets_are_one(world, overflow, seconds):
         return sorted((r["time"], r["msg"], r["tnx"], r.get("cid", "")) for r in log.list)
 
     assert by_place(rotated) == by_place(tap.log)
-    told = check_policy(overflow, fifo.log, tap.log)
+    told = check_policy(overflow, pipe.log, tap.log)
     assert told or overflow == "block", "the pipe did not overflow: nothing was tried"
     tap.upstream, tap.clients = [], []

@@ -1,4 +1,5 @@
 """Limits and timeouts: a bad peer costs bounded memory and time, is told why, and harms nobody else."""
+import contextlib
 import resource
 import socket
 import threading
@@ -196,25 +197,33 @@ def test_i_command_timeout(world, sent):
     assert tap.closed(c)["reason"] == "timeout"
 
 
-def test_i_single_bytes_do_not_reset_the_command_timeout(world):
-    tap = world.tap(world.mta(), QUICK)
-    c = tap.client()
-    start, over = time.monotonic(), threading.Event()
+@contextlib.contextmanager
+def dripping(c, piece, pause):
+    """The client sends a piece after each pause, for as long as the connection takes it."""
+    over = threading.Event()
 
     def drip():
-        while not over.wait(0.05):
+        while not over.wait(pause):
             try:
-                c.send(b"x")
+                c.send(piece)
             except OSError:
                 return
 
     t = threading.Thread(target=drip, daemon=True)
     t.start()
     try:
-        c.expect(421, "4.4.2")
+        yield
     finally:
         over.set()
         t.join()
+
+
+def test_i_single_bytes_do_not_reset_the_command_timeout(world):
+    tap = world.tap(world.mta(), QUICK)
+    c = tap.client()
+    start = time.monotonic()
+    with dripping(c, b"x", 0.05):
+        c.expect(421, "4.4.2")
     took(start, 0.2, 2)
     c.close()
     assert tap.closed(c)["reason"] == "timeout"
@@ -256,22 +265,8 @@ def test_i_data_that_trickles_is_a_stall(world):
     c = tap.client()
     c.ehlo()
     c.begin()
-    over = threading.Event()
-
-    def drip():
-        while not over.wait(0.03):
-            try:
-                c.send(b"x\r\n")
-            except OSError:
-                return
-
-    t = threading.Thread(target=drip, daemon=True)
-    t.start()
-    try:
+    with dripping(c, b"x\r\n", 0.03):
         c.expect(421, "4.4.2")
-    finally:
-        over.set()
-        t.join()
     assert tap.message()["status"] == "aborted"
 
 

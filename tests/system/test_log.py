@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from harness.records import Log
+from harness.pipe import Pipe
 from harness.tap import merged, read_log, run_tool
-from harness.util import Reader, free_port, listening, wait_until
+from harness.util import free_port, listening, wait_until
 
 TEXT = b"Subject: x\r\n\r\nbody\r\n"
 
@@ -269,34 +269,12 @@ def test_several_listeners(world):
 # outputs that stall
 
 
-class Fifo:
-    """A log output that nobody reads until told."""
-
-    def __init__(self, world):
-        self.path = world.path("fifo")
-        os.mkfifo(self.path)
-        self.fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
-        os.set_blocking(self.fd, True)
-        self.log, self.reader = Log(), None
-        world.defer(self.close)
-
-    def read(self):
-        if not self.reader:
-            self.reader = Reader(self.fd, self.log.feed)
-        return self
-
-    def close(self):
-        self.read()
-        self.reader.stop()
-        os.close(self.fd)
-
-
 def stalled(world, overflow, mta, queue=65536, **log):
-    fifo = Fifo(world)
+    pipe = Pipe(world)
     tap = world.tap(mta, {"workers": 1, "log": merged({"outputs": [{"type": "stdout"},
-                                                                   {"type": "file", "path": fifo.path,
+                                                                   {"type": "file", "path": pipe.path,
                                                                     "overflow": overflow, "queue_size": queue}]}, log)})
-    return tap, fifo
+    return tap, pipe
 
 
 def flood(tap, most=3000):
@@ -314,46 +292,46 @@ def flood(tap, most=3000):
 
 def test_overflow_drop_loses_counts_and_tells(world):
     mta = world.mta()
-    tap, fifo = stalled(world, "drop", mta)
+    tap, pipe = stalled(world, "drop", mta)
     c, n = flood(tap, 2000)
     assert n == 1999, "the log held up the mail"
     c.ehlo()
     assert c.deliver(TEXT).code == 250
-    fifo.read()
-    dropped = fifo.log.wait("dropped")
+    pipe.read()
+    dropped = pipe.log.wait("dropped")
     assert dropped["records"] > 0 and dropped["output"]
     c.quit()
     tap.stop()
-    wait_until(lambda: fifo.log.list and fifo.log.list[-1]["tnx"] == "closed", "the last record in the fifo")
-    assert not fifo.log.bad
-    told = sum(r["records"] for r in fifo.log.list if r["tnx"] == "dropped")
+    wait_until(lambda: pipe.log.list and pipe.log.list[-1]["tnx"] == "closed", "the last record in the pipe")
+    assert not pipe.log.bad
+    told = sum(r["records"] for r in pipe.log.list if r["tnx"] == "dropped")
     made = len(tap.log.list)
-    written = len([r for r in fifo.log.list if r["tnx"] != "dropped"])
+    written = len([r for r in pipe.log.list if r["tnx"] != "dropped"])
     assert written + told == made, f"{made} records were made, {written} written, {told} told to be lost"
-    seq = [r["seq"] for r in fifo.log.list]
+    seq = [r["seq"] for r in pipe.log.list]
     assert seq == sorted(set(seq)) and seq[-1] - seq[0] + 1 > len(seq)
 
 
 def test_overflow_block_holds_up_and_loses_nothing(world):
     mta = world.mta()
-    tap, fifo = stalled(world, "block", mta, block_timeout="60s")
+    tap, pipe = stalled(world, "block", mta, block_timeout="60s")
     c, n = flood(tap)
     assert n < 2999, "a full log did not hold up anything"
-    fifo.read()
+    pipe.read()
     c.sock.settimeout(10)
     c.expect(250)
     c.ehlo()
     assert c.deliver(TEXT).code == 250
     c.quit()
     tap.stop()
-    wait_until(lambda: fifo.log.list and fifo.log.list[-1]["tnx"] == "closed", "the last record in the fifo")
-    assert not fifo.log.bad and bytes(fifo.log.raw) == bytes(tap.log.raw)
+    wait_until(lambda: pipe.log.list and pipe.log.list[-1]["tnx"] == "closed", "the last record in the pipe")
+    assert not pipe.log.bad and bytes(pipe.log.raw) == bytes(tap.log.raw)
 
 
 def test_overflow_block_finishes_what_was_read(world):
     """Several sessions in the middle of transactions while the log is full: each has its records afterwards."""
     mta = world.mta()
-    tap, fifo = stalled(world, "block", mta, block_timeout="60s")
+    tap, pipe = stalled(world, "block", mta, block_timeout="60s")
     clients = [tap.client() for _ in range(8)]
     for i, c in enumerate(clients):
         c.ehlo()
@@ -367,18 +345,18 @@ def test_overflow_block_finishes_what_was_read(world):
     threads = [threading.Thread(target=finish, args=(c,)) for c in clients]
     for t in threads:
         t.start()
-    fifo.read()
+    pipe.read()
     for t in threads:
         t.join()
     assert len(mta.messages) == 8
     tap.stop(check=False)
-    wait_until(lambda: fifo.log.list and fifo.log.list[-1]["tnx"] == "closed", "the last record in the fifo")
-    assert len(fifo.log.find("message", status="accepted")) == 8
-    tap.check(log=fifo.log)
+    wait_until(lambda: pipe.log.list and pipe.log.list[-1]["tnx"] == "closed", "the last record in the pipe")
+    assert len(pipe.log.find("message", status="accepted")) == 8
+    tap.check(log=pipe.log)
 
 
 def test_overflow_block_becomes_tempfail(world):
-    tap, fifo = stalled(world, "block", world.mta(), block_timeout="200ms")
+    tap, pipe = stalled(world, "block", world.mta(), block_timeout="200ms")
     flood(tap)
     c = tap.client(greet=False)
     c.sock.settimeout(5)
@@ -387,7 +365,7 @@ def test_overflow_block_becomes_tempfail(world):
         assert c.cmd("EHLO x").code in (250, 421)
         got = c.cmd("MAIL FROM:<a@b.example>")
     assert (got.code, got.enhanced) in ((451, "4.3.0"), (421, "4.3.2"))
-    fifo.read()
+    pipe.read()
 
     def again():
         c = tap.client()
@@ -401,13 +379,13 @@ def test_overflow_block_becomes_tempfail(world):
 
 
 def test_overflow_tempfail(world):
-    tap, fifo = stalled(world, "tempfail", world.mta())
+    tap, pipe = stalled(world, "tempfail", world.mta())
     c, n = flood(tap, 2000)
     assert n == 1999
     c.sock.settimeout(5)
     c.ehlo()
     c.cmd("MAIL FROM:<a@b.example>", 451, "4.3.0")
-    fifo.read()
+    pipe.read()
 
     def again():
         got = c.cmd("MAIL FROM:<a@b.example>")
@@ -416,7 +394,7 @@ def test_overflow_tempfail(world):
 
     wait_until(again, "mail to be taken again once the log is read")
     tap.stop(check=False)
-    assert not fifo.log.bad
+    assert not pipe.log.bad
 
 
 def test_reader_that_is_slow_but_reads(world):

@@ -8,38 +8,11 @@ import subprocess
 import pytest
 
 from harness.client import SMALL
-from harness.records import Log
+from harness.pipe import Pipe
 from harness.tap import read_log
-from harness.util import Reader, wait_until
+from harness.util import wait_until
 
 POLICIES = pytest.mark.parametrize("overflow", ["block", "drop", "tempfail"])
-
-
-class Pipe:
-    """A log output that nobody reads until told."""
-
-    def __init__(self, world):
-        self.path = world.path("pipe")
-        os.mkfifo(self.path)
-        self.fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
-        os.set_blocking(self.fd, True)
-        self.log, self.reader = Log(), None
-        world.defer(self.close)
-
-    def read(self):
-        if not self.reader:
-            self.reader = Reader(self.fd, self.log.feed)
-
-    def read_to_the_end(self):
-        """All that is there, once nobody writes any more."""
-        self.read()
-        self.reader.join(10)
-        assert not self.reader.is_alive()
-
-    def close(self):
-        self.read()
-        self.reader.stop()
-        os.close(self.fd)
 
 
 def with_output(world, path, overflow, mta=None, queue=65536, limit=None, **log):

@@ -70,11 +70,14 @@ class Dovecot:
                 f.write(f"{name}:{{PLAIN}}{password}::::::\n")
         os.chmod(f"{self.dir}/users", 0o644)
 
+    def configuration(self):
+        return CONF.format(dir=self.dir, name=os.path.basename(self.dir), mechanisms=self.mechanisms, delay=self.delay,
+                           socket=self.socket)
+
     def start(self):
         """Also again, after stop(keep=True)."""
         with open(f"{self.dir}/conf", "w") as f:
-            f.write(CONF.format(dir=self.dir, name=os.path.basename(self.dir), mechanisms=self.mechanisms,
-                                delay=self.delay, socket=self.socket))
+            f.write(self.configuration())
         try:
             with open(f"{self.dir}/start", "ab") as out:
                 self.child = Child([DOVECOT, "-F", "-c", f"{self.dir}/conf"], stdout=out, stderr=out)

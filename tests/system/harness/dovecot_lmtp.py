@@ -3,8 +3,8 @@ no room, nobody else is known."""
 import glob
 import os
 
-from .dovecot import Dovecot, DOVECOT
-from .util import Child, free_port, wait_until
+from .dovecot import Dovecot
+from .util import free_port
 
 CONF = """
 base_dir = {dir}/run
@@ -70,17 +70,8 @@ class DovecotLmtp(Dovecot):
             os.mkdir(f"{self.dir}/{name}")
             os.chmod(f"{self.dir}/{name}", 0o777)
 
-    def start(self):
-        with open(f"{self.dir}/conf", "w") as f:
-            f.write(CONF.format(dir=self.dir, name=os.path.basename(self.dir), port=self.port))
-        try:
-            with open(f"{self.dir}/start", "ab") as out:
-                self.child = Child([DOVECOT, "-F", "-c", f"{self.dir}/conf"], stdout=out, stderr=out)
-            wait_until(self.up, self.trouble, 20)
-        except BaseException:
-            self.stop()
-            raise
-        return self
+    def configuration(self):
+        return CONF.format(dir=self.dir, name=os.path.basename(self.dir), port=self.port)
 
     def mailbox(self, name):
         """The messages of name, as bytes with LF."""
