@@ -145,6 +145,8 @@ void smtp_server_reply(struct smtp_server *s, smtp_slot slot, const struct smtp_
     for (; e->end && s->end_left > 1; s->end_left--)
         emit(s, e, reply);
     conclude(s, e, reply->code);
+    if (UNLIKELY(s->auth_open) && reply->code != 334)
+        smtp_server_auth_over(s, reply);
     if (slot != s->slot_head) {
         slot_keep(e, reply);
         return;
@@ -211,8 +213,11 @@ void smtp_server_close(struct smtp_server *s, const struct smtp_reply *reply, en
         free(smtp_server_slot(s, s->slot_head)->wire);
     s->state = SMTP_SERVER_CLOSED;
     s->close_reason = reason;
+    smtp_server_auth_over(s, reply);
     emit(s, &e, reply);
 }
+
+void smtp_server_gone(struct smtp_server *s) { smtp_server_auth_over(s, NULL); }
 
 void smtp_server_shutdown(struct smtp_server *s)
 {
@@ -251,6 +256,8 @@ static void run_line(struct smtp_server *s, const struct smtp_command *cmd, usec
     unsigned tag = s->ops->command(s->owner, cmd->fault == SMTP_LINE_OK ? cmd->verb : SMTP_VERB_UNKNOWN, name, shown);
     s->last_tag = tag;
     s->commands++;
+    if (UNLIKELY(cmd->verb == SMTP_VERB_AUTH))
+        smtp_server_auth_began(s, cmd);
     smtp_server_run(s, cmd, smtp_server_slot_open(s, cmd->verb, tag, now));
 }
 
@@ -296,6 +303,8 @@ static size_t begin_skip(struct smtp_server *s, struct span in, usec_t now, enum
         smtp_server_refuse_bdat(s);
         return in.n;
     }
+    if (cmd.verb == SMTP_VERB_AUTH)
+        smtp_server_auth_began(s, &cmd);
     bool auth = s->config.auth && smtp_line_is_auth(cmd.line);
     return smtp_server_begin_skip(s, in, tag, now, auth ? SMTP_OWN_AUTH_TOO_LONG : SMTP_OWN_LINE_TOO_LONG);
 }

@@ -98,8 +98,13 @@ struct smtp_server_ops {
     /* The answer to the last 334: base64, may be empty. */
     void (*auth_response)(void *owner, smtp_slot slot, struct span text);
     /* The exchange ends: by the client's "*", whose slot is to be filled with a refusal; or (slot NULL) it broke a rule
-     * and is answered by auth_broken. Not called where the session ends. */
+     * and is answered here. Not called where the session ends. */
     void (*auth_cancel)(void *owner, const smtp_slot *slot);
+    /* For the log: an AUTH command has come to its end, whether `auth` was called for it or not. Once for each line
+     * whose first word is AUTH, also one that is malformed or too long. method: what it named, if that is the name of a
+     * mechanism; NULL: it may be anything. reply: what ends it, just before it leaves; NULL: the client is gone before
+     * (smtp_server_gone()). May be NULL. */
+    void (*auth_over)(void *owner, const char *method, const struct smtp_reply *reply);
     /* XCLIENT of a permitted peer, outside a transaction: what it tells of the client is taken, and the slot filled
      * with 220 (HELO is needed again then). XFORWARD likewise, with 250. Only where may_xclient, may_xforward are ever
      * set. */
@@ -175,8 +180,9 @@ struct smtp_server {
         uint32_t rcptmax, mailmax;
         char *auth; /* mechanisms as in smtp_caps.auth; owned; NULL: none */
     } offer;
-    bool may_xclient, may_xforward;       /* set by the owner */
-    const struct smtp_reply *auth_broken; /* to the line that broke the exchange */
+    bool may_xclient, may_xforward; /* set by the owner */
+    bool auth_open;                 /* an AUTH command is not at its end */
+    const char *auth_method;        /* that it named; static; NULL: none that is known */
     bool authenticated;
     bool auth_failed; /* the exchange under way has */
     bool bound;       /* NOOP and RSET go to the backend */
@@ -242,6 +248,8 @@ void smtp_server_lost(struct smtp_server *s);
 void smtp_server_swallow(struct smtp_server *s);
 /* Sends a 421: as the reply of the first open slot (the others are forgotten), else unasked; and closes. */
 void smtp_server_close(struct smtp_server *s, const struct smtp_reply *reply, enum smtp_close reason);
+/* The client's connection is gone: nothing leaves any more. */
+void smtp_server_gone(struct smtp_server *s);
 /* 421 now if nothing is under way, else when the transaction has ended (G7). */
 void smtp_server_shutdown(struct smtp_server *s);
 static inline bool smtp_server_idle(const struct smtp_server *s)

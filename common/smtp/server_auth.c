@@ -1,8 +1,9 @@
 /* AUTH (RFC 4954; protocol.md A). The exchange is the backend's and opaque here: what is judged is the command, the
  * form of each response (base64, "*", length), and how often it may fail.
  *
- * Invariant: state AUTH is entered by a 334 alone and left with each line; an exchange that is cancelled here was told
- * to the backend before anything else is read. */
+ * Invariants: state AUTH is entered by a 334 alone and left with each line; an exchange that is cancelled here was told
+ * to the backend before anything else is read; auth_open from an AUTH command to the reply that ends it, or to the end
+ * of the session, which tells the backend once. */
 #include "common/codec.h"
 #include "common/smtp/sasl.h"
 #include "common/smtp/server_impl.h"
@@ -104,6 +105,22 @@ void smtp_server_run_auth(struct smtp_server *s, const struct smtp_command *cmd,
     s->ops->auth(s->owner, slot, &auth);
 }
 
+void smtp_server_auth_began(struct smtp_server *s, const struct smtp_command *cmd)
+{
+    struct span arg = cmd->arg;
+    s->auth_open = true;
+    s->auth_method = s->masked ? NULL : smtp_server_mechanism(next_word(&arg));
+}
+
+void smtp_server_auth_over(struct smtp_server *s, const struct smtp_reply *reply)
+{
+    if (!s->auth_open)
+        return;
+    s->auth_open = false;
+    if (s->ops->auth_over != NULL)
+        s->ops->auth_over(s->owner, s->auth_method, reply);
+}
+
 void smtp_server_auth_failed(struct smtp_server *s) { s->auth_failed = true; }
 
 /* 50x says that an exchange was broken off, not that it came to nothing. */
@@ -140,25 +157,19 @@ static unsigned log_response(struct smtp_server *s)
     return s->last_tag;
 }
 
-static void break_off(struct smtp_server *s, enum smtp_own id)
-{
-    s->auth_broken = smtp_reply_own(id);
-    s->ops->auth_cancel(s->owner, NULL);
-}
-
 static void run_response(struct smtp_server *s, struct span line, bool crlf, usec_t now)
 {
     smtp_slot slot = smtp_server_slot_open(s, SMTP_VERB_AUTH, log_response(s), now);
     s->state = SMTP_SERVER_COMMANDS;
     if (!crlf && s->config.bare_newline == SMTP_BARE_REJECT) {
-        break_off(s, SMTP_OWN_BARE_NEWLINE);
+        s->ops->auth_cancel(s->owner, NULL);
         smtp_server_close(s, smtp_reply_own(SMTP_OWN_BARE_NEWLINE), SMTP_CLOSE_PROTOCOL);
     } else if (span_eq(line, SPAN_LIT("*"))) {
         smtp_server_slot(s, slot)->auth = SMTP_EXCHANGE_CANCELLED;
         s->ops->auth_cancel(s->owner, &slot);
     } else if (!codec_base64_valid(line)) {
         smtp_server_slot(s, slot)->auth = SMTP_EXCHANGE_CANCELLED;
-        break_off(s, SMTP_OWN_AUTH_BASE64);
+        s->ops->auth_cancel(s->owner, NULL);
         smtp_server_own(s, slot, SMTP_OWN_AUTH_BASE64);
     } else {
         smtp_server_slot(s, slot)->auth = SMTP_EXCHANGE;
@@ -169,7 +180,7 @@ static void run_response(struct smtp_server *s, struct span line, bool crlf, use
 /* A10. */
 static size_t begin_long(struct smtp_server *s, struct span in, usec_t now)
 {
-    break_off(s, s->long_lines == 0 ? SMTP_OWN_AUTH_TOO_LONG : SMTP_OWN_LINE_TOO_LONG_CLOSE);
+    s->ops->auth_cancel(s->owner, NULL);
     size_t taken = smtp_server_begin_skip(s, in, log_response(s), now, SMTP_OWN_AUTH_TOO_LONG);
     smtp_server_slot(s, s->skip_slot)->auth = SMTP_EXCHANGE_CANCELLED;
     return taken;

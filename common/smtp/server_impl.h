@@ -35,6 +35,11 @@ size_t smtp_server_auth_step(struct smtp_server *s, struct span in, usec_t now, 
 /* What a reply to one of them means. Spent: it is the failure that is one too many. */
 bool smtp_server_auth_spent(struct smtp_server *s, const struct smtp_slot_entry *e, int code);
 void smtp_server_auth_conclude(struct smtp_server *s, const struct smtp_slot_entry *e, int code);
+/* Notes an AUTH command, which is over with the first reply but 334. */
+void smtp_server_auth_began(struct smtp_server *s, const struct smtp_command *cmd);
+void smtp_server_auth_over(struct smtp_server *s, const struct smtp_reply *reply);
+/* The name of a mechanism that is widely known, static, or NULL. */
+const char *smtp_server_mechanism(struct span word);
 /* A line is over its limit: what ends at the next LF gets this reply. Returns what is taken of `in`. */
 size_t smtp_server_begin_skip(struct smtp_server *s, struct span in, unsigned tag, usec_t now, enum smtp_own id);
 /* Whether the message, by DATA or BDAT, has somebody to go to: SMTP_OWN_COUNT, or why not (D1, B2, LM5, U3). */

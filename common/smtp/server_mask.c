@@ -20,6 +20,15 @@ static const char *const mechanisms[] = { "PLAIN",
                                           "NTLM",
                                           "ANONYMOUS" };
 
+const char *smtp_server_mechanism(struct span word)
+{
+    for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++) {
+        if (span_eq_nocase(word, span_str(mechanisms[i])))
+            return mechanisms[i];
+    }
+    return NULL;
+}
+
 static struct span mask_auth(const struct smtp_command *cmd, const char **verb_name)
 {
     if (cmd->verb != SMTP_VERB_AUTH || cmd->fault != SMTP_LINE_OK) {
@@ -31,15 +40,12 @@ static struct span mask_auth(const struct smtp_command *cmd, const char **verb_n
     size_t n = 0;
     while (n < cmd->arg.n && !span_is_blank(cmd->arg.p[n]))
         n++;
-    struct span mechanism = span_head(cmd->arg, n);
-    for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++) {
-        if (!span_eq_nocase(mechanism, span_str(mechanisms[i])))
-            continue;
-        static _Thread_local char text[64];
-        int len = snprintf(text, sizeof(text), n < cmd->arg.n ? "AUTH %s *" : "AUTH %s", mechanisms[i]);
-        return span_of(text, (size_t)len);
-    }
-    return SPAN_LIT("AUTH *");
+    const char *mechanism = smtp_server_mechanism(span_head(cmd->arg, n));
+    if (mechanism == NULL)
+        return SPAN_LIT("AUTH *");
+    static _Thread_local char text[64];
+    int len = snprintf(text, sizeof(text), n < cmd->arg.n ? "AUTH %s *" : "AUTH %s", mechanism);
+    return span_of(text, (size_t)len);
 }
 
 static bool mail_is_well_formed(struct span arg)

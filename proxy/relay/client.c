@@ -108,6 +108,12 @@ void client_greet(struct client *c)
     client_run(c);
 }
 
+enum close_reason client_reason(const struct client *c)
+{
+    enum close_reason engines = reason_of(c->smtp.close_reason);
+    return engines != CLOSE_NONE ? engines : c->reason;
+}
+
 void client_free(struct client *c)
 {
     tls_ssl_free(&c->ssl_next);

@@ -87,6 +87,8 @@ void client_pause(struct client *c, bool on);
 void client_bye(struct client *c, const struct smtp_reply *reply, enum close_reason reason);
 /* Closes behind what was said. */
 void client_end(struct client *c, enum close_reason reason);
+/* Why the session ends; CLOSE_NONE while it doesn't. */
+enum close_reason client_reason(const struct client *c);
 /* For smtp_server_ops.command and .sent: the records, and the bytes. */
 void client_log_command(struct client *c, unsigned txn, const char *verb_name, struct span line);
 void client_send_reply(struct client *c, unsigned txn, const struct smtp_reply *reply, usec_t since);

@@ -75,6 +75,7 @@ void client_bye(struct client *c, const struct smtp_reply *reply, enum close_rea
         client_refuse(c, reply, reason);
         return;
     }
+    c->reason = reason;
     smtp_server_close(&c->smtp, reply, SMTP_CLOSE_NONE);
     client_leave(c, reason);
 }

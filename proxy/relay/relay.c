@@ -28,6 +28,7 @@ static const struct smtp_server_ops server_ops = {
     .auth = relay_auth,
     .auth_response = relay_auth_response,
     .auth_cancel = relay_auth_cancel,
+    .auth_over = relay_auth_over,
     .starttls = relay_starttls,
     .xclient = relay_xclient,
     .xforward = relay_xforward,

@@ -1,8 +1,8 @@
 /* Logins (protocol.md A). With backend `upstream` the exchange is relayed as it is; on the side, names for the log are
  * read from it. Once it has succeeded the session is bound to that connection: it can't be said again to another.
  *
- * Invariant: s->login is set from AUTH until the reply that ends the exchange, also while the client's turn is awaited;
- * each login that is answered makes one `auth` record. */
+ * Invariant: s->login is set from AUTH until relay_auth_over(), also while the client's turn is awaited. That one is
+ * called once for each AUTH command, whatever becomes of it, and alone makes `auth` records. */
 #include "proxy/relay/relay_impl.h"
 
 #include <limits.h>
@@ -18,6 +18,7 @@ struct login {
     struct auth_exchange *exchange; /* decided here; NULL: by the upstream, or over */
     unsigned step;                  /* responses that were read */
     bool cancelled;                 /* the client said "*" */
+    bool broken;                    /* it broke a rule: what the upstream says to our "*" is nobody's */
     bool lost;                      /* the upstream, while the client's turn was awaited */
     bool spoke;                     /* the client said more than nothing */
     struct sasl_names names;
@@ -82,14 +83,29 @@ static const char *name_of(const struct login *l)
     return l->names.username[0] != '\0' ? l->names.username : l->names.authzid;
 }
 
-/* The record of the exchange, which is over. */
-static void note_result(const struct session *s, int code)
+/* A session that ends with the exchange fails it, but where the client couldn't help that. */
+static const char *result_of(const struct smtp_reply *reply, enum close_reason why)
 {
-    const struct login *l = s->login;
-    struct trace_login login = { .method = l->mechanism, .username = name_of(l), .code = code };
-    login.authzid = l->names.authzid;
-    login.result = code / 100 == 2 ? "ok" : code / 100 == 4 ? "tempfail" : "fail";
+    if (why != CLOSE_NONE)
+        return why == CLOSE_SHUTDOWN || why == CLOSE_UPSTREAM ? "tempfail" : "fail";
+    if (smtp_reply_is(reply, 2))
+        return "ok";
+    return smtp_reply_is(reply, 4) ? "tempfail" : "fail";
+}
+
+void relay_auth_over(void *owner, const char *method, const struct smtp_reply *reply)
+{
+    struct session *s = owner;
+    const struct login none = { .step = 0 }, *l = s->login != NULL ? s->login : &none;
+    struct trace_login login = { .username = name_of(l), .authzid = l->names.authzid };
+    login.method = s->login != NULL ? l->mechanism : method != NULL ? method : "";
+    login.code = reply != NULL ? reply->code : 0;
+    login.reason = client_reason(&s->client);
+    login.result = result_of(reply, login.reason);
     trace_auth(&s->trace, &login);
+    if (s->login != NULL && reply != NULL && smtp_reply_is(reply, 2))
+        relay_set_user(s, true, name_of(l));
+    login_free(s);
 }
 
 /* hide: the reply has what the log must not have. */
@@ -128,19 +144,12 @@ static void note_relayed_challenge(struct session *s, const struct smtp_reply *r
     sasl_buf_free(&decoded);
 }
 
-/* A reply that ends the exchange. */
+/* A reply that ends the exchange: relay_auth_over() comes of it. */
 static void end_login(struct session *s, const struct smtp_reply *reply, bool hide)
 {
-    struct login *l = s->login;
-    smtp_slot slot = l->slot;
-    note_result(s, reply->code);
-    if (smtp_reply_is(reply, 2)) {
-        relay_set_user(s, true, name_of(l));
-        if (!s->bound)
-            relay_identity_changed(s);
-    }
-    login_free(s);
-    answer(s, slot, reply, hide);
+    answer(s, s->login->slot, reply, hide);
+    if (smtp_reply_is(reply, 2) && !s->bound)
+        relay_identity_changed(s);
 }
 
 static void refuse_login(struct session *s, enum smtp_own id) { end_login(s, smtp_reply_own(id), false); }
@@ -290,8 +299,8 @@ void relay_auth_cancel(void *owner, const smtp_slot *slot)
     struct session *s = owner;
     bool alone = s->login->lost || s->login->exchange != NULL; /* nobody else is to be told */
     if (slot == NULL) {                                        /* it broke a rule */
-        note_result(s, s->client.smtp.auth_broken->code);
-        login_free(s);
+        s->login->broken = true;
+        auth_cancel(&s->login->exchange);
         if (!alone)
             say(s, SMTP_STEP_RESPONSE, unheard, SPAN_LIT("*"));
         return;
@@ -325,7 +334,7 @@ static void cancel_reply(struct session *s, const struct smtp_step *step, const 
         leave_confused(s);
     else if (reply->code == 421 && !heard)
         relay_replace_upstream(s, CLOSE_UPSTREAM);
-    if (heard)
+    if (heard && s->login != NULL)
         end_login(s, refused ? reply : smtp_reply_own(SMTP_OWN_AUTH_CANCELLED), false);
     if (s->up == NULL) /* which would have said that it has settled */
         client_run(&s->client);
@@ -357,13 +366,13 @@ void relay_auth_unanswered(struct session *s, const struct smtp_step *step)
 
 bool relay_auth_upstream_lost(struct session *s)
 {
-    bool relayed = s->login != NULL && s->login->exchange == NULL;
+    bool relayed = s->login != NULL && s->login->exchange == NULL && !s->login->broken;
     if (relayed)
         s->login->lost = true;
     return relayed;
 }
 
-void relay_auth_client_gone(struct session *s) { login_free(s); }
+void relay_auth_client_gone(struct session *s) { smtp_server_gone(&s->client.smtp); }
 
 /* A name in a list of words with one blank between. */
 static bool has_word(const char *list, struct span word)

@@ -230,6 +230,7 @@ void relay_sync_forget(struct session *s);
 void relay_auth(void *owner, smtp_slot slot, const struct smtp_auth_command *cmd);
 void relay_auth_response(void *owner, smtp_slot slot, struct span text);
 void relay_auth_cancel(void *owner, const smtp_slot *slot);
+void relay_auth_over(void *owner, const char *method, const struct smtp_reply *reply);
 /* The step is a "*" whose reply nobody waits for. */
 bool relay_is_unheard(const struct smtp_step *step);
 /* The reply to a step of an exchange. */

@@ -184,14 +184,19 @@ void trace_auth(const struct trace *t, const struct trace_login *login)
     struct record r;
     struct head h;
     begin(t, &r, &h, TNX_AUTH, SIDE_NONE, 0, NULL);
-    record_cstr(&r, KEY_METHOD, login->method);
+    if (login->method[0] != '\0')
+        record_cstr(&r, KEY_METHOD, login->method);
     if (login->username[0] != '\0')
         record_cstr(&r, KEY_USERNAME, login->username);
     if (login->authzid[0] != '\0')
         record_cstr(&r, KEY_AUTHZID, login->authzid);
     record_cstr(&r, KEY_RESULT, login->result);
-    record_int(&r, KEY_CODE, login->code);
-    struct span msg[] = { SPAN_LIT("Login by "), span_str(login->method), SPAN_LIT(": "), span_str(login->result) };
+    if (login->code > 0)
+        record_int(&r, KEY_CODE, login->code);
+    if (login->reason != CLOSE_NONE)
+        record_cstr(&r, KEY_REASON, close_reason_word(login->reason));
+    struct span msg[] = { SPAN_LIT("Login by "), span_str(login->method[0] != '\0' ? login->method : "?"),
+                          SPAN_LIT(": "), span_str(login->result) };
     record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
     logger_write(t->log, &r);
 }

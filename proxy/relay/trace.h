@@ -46,10 +46,11 @@ void trace_data(const struct trace *t, enum side side, unsigned txn, uint64_t by
 /* stage and detail may be NULL; without detail the code's own text is the message. host: NULL is the client's. */
 void trace_error(const struct trace *t, enum side side, unsigned txn, enum record_error err, const char *stage,
                  const char *host, const char *detail);
-/* How an exchange of AUTH ended; empty names are left out. */
+/* How an AUTH command ended. What is empty is left out, as are a code of 0 and CLOSE_NONE. */
 struct trace_login {
     const char *method, *username, *authzid, *result;
     int code;
+    enum close_reason reason; /* the session's end, where that ended it */
 };
 void trace_auth(const struct trace *t, const struct trace_login *login);
 struct tls_info;

@@ -42,6 +42,8 @@ struct run {
     uint64_t due;
     bool auth, auth_required, auth_tls;       /* as configured */
     bool authed, bound, in_exchange, awaited; /* awaited: a 334 was given, so the next line is a response */
+    unsigned auths, overs;                    /* AUTH commands, and how many came to their end */
+    int over_code;                            /* of the reply that is to leave next */
     enum smtp_verb tag_verb;
 };
 
@@ -401,6 +403,16 @@ static void op_auth_cancel(void *owner, const smtp_slot *slot)
         answer_auth(r, *slot, true);
 }
 
+/* One for each AUTH command, with what the client sees next. */
+static void op_auth_over(void *owner, const char *method, const struct smtp_reply *reply)
+{
+    struct run *r = owner;
+    require(++r->overs == r->auths && r->over_code == 0);
+    require(method == NULL || oracle_mechanism_is_known(span_str(method)));
+    r->over_code = reply != NULL ? reply->code : 0;
+    trace(r, "auth over ", span_str(method != NULL ? method : "?"));
+}
+
 static unsigned op_command(void *owner, enum smtp_verb verb, const char *verb_name, struct span line)
 {
     struct run *r = owner;
@@ -411,6 +423,8 @@ static unsigned op_command(void *owner, enum smtp_verb verb, const char *verb_na
         r->awaited = false;
     } else {
         oracle_line(&r->oracle, r->line, verb_name, line);
+        require(r->auths == r->overs);
+        r->auths += oracle_verb(oracle_lblank(oracle_cut_line(span_head(r->line, LINE_MAX_OCTETS)))) == SMTP_VERB_AUTH;
     }
     trace(r, verb_name, line);
     r->tag_verb = verb;
@@ -430,6 +444,9 @@ static void op_sent(void *owner, enum smtp_verb verb, unsigned tag, const struct
     bool end = again || (verb == SMTP_VERB_BDAT && r->chunk_last && r->chunks);
     bool closing = r->s.state == SMTP_SERVER_CLOSED && reply->code != 221;
     require(tag == r->tag_sent + 1 || again || closing);
+    require(r->auths == r->overs || reply->code == 334);
+    require(r->over_code == 0 || r->over_code == reply->code);
+    r->over_code = 0;
     r->shaking |= verb == SMTP_VERB_STARTTLS && reply->code == 220;
     r->tag_sent = tag;
     if (end && reply->code / 100 == 2) {
@@ -466,6 +483,7 @@ static const struct smtp_server_ops ops = {
     .auth = op_auth,
     .auth_response = op_auth_response,
     .auth_cancel = op_auth_cancel,
+    .auth_over = op_auth_over,
     .starttls = op_starttls,
     .abandon = op_abandon,
     .sent = op_sent,
@@ -570,6 +588,8 @@ static void run_all(struct run *r, struct span in, unsigned seed)
     require(r->pending_count == 0 || !open);
     require(r->shown_2xx == r->end_2xx && r->end_2xx <= r->ends);
     require(!open || r->tag_sent + 1 >= r->tag);
+    smtp_server_gone(&r->s);
+    require(r->auths == r->overs);
     buf_free(&left);
 }
 

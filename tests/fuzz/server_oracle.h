@@ -42,6 +42,13 @@ static struct span oracle_lstrip(struct span s)
     return s;
 }
 
+static struct span oracle_lblank(struct span s)
+{
+    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+        s = span_skip(s, 1);
+    return s;
+}
+
 static bool oracle_is_auth(struct span line) { return span_begins_nocase(oracle_lstrip(line), SPAN_LIT("auth")); }
 
 /* The line at the start of what the engine looks at, without its line end. */

@@ -32,6 +32,7 @@ struct rig_case {
     uint64_t size;
     uint32_t rcptmax, mailmax;
     enum smtp_close closed;
+    const char *overs; /* the ends of AUTH commands: "PLAIN 235, ? 501, LOGIN gone"; NULL: not looked at */
     bool permitted;    /* XCLIENT and XFORWARD */
     bool at_once_only; /* the answers' time matters */
 };
@@ -48,7 +49,9 @@ struct rig {
     struct buf_pool pool;
     const struct rig_case *c;
     enum rig_mode mode;
-    struct buf wire, calls, log, body;
+    struct buf wire, calls, log, body, overs;
+    unsigned auths, over; /* AUTH commands, and how many came to their end */
+    int over_code;        /* of the reply that is to leave next */
     struct rig_answer pending[RIG_PENDING];
     unsigned pending_count, serial, tags, last_tag, asked[SMTP_VERB_COUNT + 2];
     bool mail_refused;
@@ -256,6 +259,8 @@ static unsigned rig_command(void *owner, enum smtp_verb verb, const char *verb_n
     assert_true(verb == SMTP_VERB_UNKNOWN || strcmp(verb_name, smtp_verb_name(verb)) == 0 ||
                 strcmp(verb_name, "?") == 0);
     rig_note(&r->log, "|", verb_name, line);
+    assert_true(r->auths <= r->over || strcmp(verb_name, "?") == 0);
+    r->auths += strcmp(verb_name, "AUTH") == 0;
     r->commands++;
     return ++r->tags;
 }
@@ -268,6 +273,8 @@ static void rig_sent(void *owner, enum smtp_verb verb, unsigned tag, const struc
     (void)since;
     bool again = verb == SMTP_VERB_DATA || (verb == SMTP_VERB_BDAT && r->c->config.lmtp);
     assert_true(tag == r->last_tag + 1 || (tag == r->last_tag && again) || reply->code == 421);
+    assert_true(r->over_code == 0 || r->over_code == reply->code);
+    r->over_code = 0;
     r->last_tag = tag;
     r->shaking |= verb == SMTP_VERB_STARTTLS && reply->code == 220;
     snprintf(code, sizeof(code), "%d", reply->code);
@@ -308,6 +315,16 @@ static void rig_auth_cancel(void *owner, const smtp_slot *slot)
         rig_answer(owner, *slot, "CANCEL", &none, 501);
 }
 
+static void rig_auth_over(void *owner, const char *method, const struct smtp_reply *reply)
+{
+    struct rig *r = owner;
+    char text[8];
+    snprintf(text, sizeof(text), "%d", reply != NULL ? reply->code : 0);
+    rig_note(&r->overs, ", ", method != NULL ? method : "?", span_str(reply != NULL ? text : "gone"));
+    r->over_code = reply != NULL ? reply->code : 0;
+    r->over++;
+}
+
 static void rig_attributes(struct rig *r, const char *word, const struct smtp_xattrs *attrs)
 {
     char text[2000];
@@ -341,6 +358,7 @@ static const struct smtp_server_ops rig_ops = {
     .auth = rig_auth,
     .auth_response = rig_auth_response,
     .auth_cancel = rig_auth_cancel,
+    .auth_over = rig_auth_over,
     .helo = rig_helo,
     .mail = rig_mail,
     .rcpt = rig_rcpt,
@@ -369,6 +387,7 @@ static void rig_init(struct rig *r, const struct rig_case *c, enum rig_mode mode
     buf_init(&r->calls, NULL);
     buf_init(&r->log, NULL);
     buf_init(&r->body, NULL);
+    buf_init(&r->overs, NULL);
     smtp_server_init(&r->s, &config, &rig_ops, r, &r->pool);
     r->s.may_xclient = r->s.may_xforward = c->permitted;
 }
@@ -380,6 +399,7 @@ static void rig_free(struct rig *r)
     buf_free(&r->calls);
     buf_free(&r->log);
     buf_free(&r->body);
+    buf_free(&r->overs);
     buf_pool_free(&r->pool);
 }
 
@@ -441,6 +461,8 @@ static void rig_run(struct rig *r, struct span in, size_t first, size_t step)
     bool skipping =
         r->s.state == SMTP_SERVER_SKIP_LINE || r->s.state == SMTP_SERVER_SKIP_CHUNK || r->s.state == SMTP_SERVER_CHUNK;
     assert_true(!open || r->replies + skipping >= r->commands);
+    smtp_server_gone(&r->s);
+    assert_true(r->over >= r->auths);
     buf_free(&left);
 }
 
@@ -480,6 +502,7 @@ static void rig_check_run(struct rig *r, const struct rig *whole, size_t first, 
     rig_check_text(r, "wire", &r->wire, c->wire, first);
     rig_check_text(r, "calls", &r->calls, r->mode == RIG_AT_ONCE ? c->calls : NULL, first);
     rig_check_text(r, "log", &r->log, c->log, first);
+    rig_check_text(r, "overs", &r->overs, c->overs, first);
     if (whole != NULL)
         rig_check_same(r, whole, first);
     assert_int_equal(r->s.close_reason, c->closed);

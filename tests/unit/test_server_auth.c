@@ -247,6 +247,95 @@ static const struct rig_case limits[] = {
       CONFIG(.max_unauthenticated_commands = 1) },
 };
 
+/* Each AUTH command comes to one end, whatever becomes of it, and what is told of it is what the client gets. */
+static const struct rig_case ends[] = {
+    { .name = "off", IN(EHLO "AUTH PLAIN AGEAYg==\r\n"), .overs = "PLAIN 502" },
+    { .name = "disabled",
+      IN(EHLO "AUTH LOGIN\r\n"),
+      .overs = "LOGIN 502",
+      CONFIG(.disabled_commands = 1U << SMTP_VERB_AUTH) },
+    { .name = "before EHLO, behind a bad one",
+      IN("AUTH PLAIN\r\nEHLO\r\nauth x\r\n"),
+      .overs = "PLAIN 503, ? 503",
+      ON },
+    { .name = "T9, A2",
+      IN(EHLO "AUTH PLAIN AGEAYg==\r\n"),
+      .overs = "PLAIN 530",
+      CONFIG(.require_tls = true, .auth_require_tls = true) },
+    { .name = "A2",
+      IN(EHLO "AUTH PLAIN AGEAYg==\r\nAUTH\r\n"),
+      .overs = "PLAIN 538, ? 538",
+      CONFIG(.auth_require_tls = true) },
+    { .name = "A3, A4",
+      IN(EHLO "AUTH NTLM\r\nAUTH AGEAYg==\r\nAUTH\r\nAUTH PLAIN a b\r\n"),
+      .overs = "NTLM 504, ? 504, ? 501, PLAIN 501",
+      ON },
+    { .name = "A5",
+      IN(EHLO MAIL "AUTH PLAIN\r\nRSET\r\nAUTH PLAIN =\r\nAUTH LOGIN\r\n"),
+      .overs = "PLAIN 503, PLAIN 235, LOGIN 503",
+      ON },
+    { .name = "A6, A9",
+      IN(EHLO "AUTH PLAIN !\r\nAUTH CRAM-MD5 YWFh\r\nAUTH LOGIN\r\n!\r\nNOOP\r\n"),
+      .overs = "PLAIN 501, CRAM-MD5 501, LOGIN 501",
+      .answers = "AUTH=334",
+      ON },
+    { .name = "A8",
+      IN(EHLO "AUTH LOGIN\r\n*\r\nAUTH PLAIN =\r\n"),
+      .overs = "LOGIN 501, PLAIN 454",
+      .answers = "AUTH=334,454 CANCEL=501",
+      ON },
+    { .name = "what looks like AUTH, and what looks like it in an exchange",
+      IN(EHLO " AUTH PLAIN AGEAYg==\r\nAUTHPLAIN x\r\nAUTH\0PLAIN\r\nAUTH LOGIN\r\nAUTH PLAIN\r\nNOOP\r\n"),
+      .overs = "PLAIN 500, ? 500, LOGIN 501",
+      .answers = "AUTH=334",
+      ON },
+    { .name = "N2 reject, the command",
+      IN(EHLO "AUTH PLAIN =\n"),
+      .overs = "PLAIN 550",
+      CONFIG(.bare_newline = SMTP_BARE_REJECT),
+      .closed = SMTP_CLOSE_PROTOCOL },
+    { .name = "N2 reject, the response",
+      IN(EHLO "AUTH PLAIN\r\nAGEAYg==\n"),
+      .overs = "PLAIN 550",
+      .answers = "AUTH=334",
+      CONFIG(.bare_newline = SMTP_BARE_REJECT),
+      .closed = SMTP_CLOSE_PROTOCOL },
+    { .name = "A12",
+      IN(EHLO "AUTH PLAIN =\r\nAUTH LOGIN\r\nYWFh\r\n"),
+      .overs = "PLAIN 535, LOGIN 421",
+      .answers = "AUTH=535,334,535",
+      CONFIG(.max_auth_failures = 2),
+      .closed = SMTP_CLOSE_LIMIT },
+    { .name = "A13 counts none of them, the line in between is too many",
+      IN(EHLO "NOOP\r\nAUTH PLAIN =\r\nNOOP\r\n"),
+      .overs = "PLAIN 454",
+      .answers = "AUTH=454",
+      CONFIG(.auth_required = true, .max_unauthenticated_commands = 1),
+      .closed = SMTP_CLOSE_LIMIT },
+    { .name = "the client goes in the exchange",
+      IN(EHLO "AUTH LOGIN\r\n"),
+      .overs = "LOGIN gone",
+      .answers = "AUTH=334",
+      ON },
+    { .name = "the client goes in a response",
+      IN(EHLO "AUTH LOGIN\r\nYWF"),
+      .overs = "LOGIN gone",
+      .answers = "AUTH=334",
+      ON },
+    { .name = "the client goes in the command", IN(EHLO "AUTH LOGIN"), .overs = "", ON },
+    { .name = "what may be the message's text names nothing",
+      IN(EHLO "DATA\r\nAUTH PLAIN\r\nAUTH to ask is hers\r\n"),
+      .overs = "? 535, ? 501",
+      .answers = "AUTH=535",
+      ON },
+};
+
+static void test_ends(void **state)
+{
+    (void)state;
+    rig_check_all(ends, ARRAY_LEN(ends));
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -266,7 +355,7 @@ static void test_limits(void **state)
 }
 
 /* A10: lines of so many octets, with their line end. */
-static void check_long(bool command, size_t octets, const char *wire, const char *log)
+static void check_long(bool command, size_t octets, const char *wire, const char *log, const char *overs)
 {
     static const char *const begins[] = { EHLO "AUTH PLAIN\r\n", EHLO "AUTH PLAIN " };
     size_t head = command ? strlen("AUTH PLAIN ") : 0, digits = octets - head - 2;
@@ -277,7 +366,7 @@ static void check_long(bool command, size_t octets, const char *wire, const char
     buf_commit(&in, digits);
     buf_append_span(&in, SPAN_LIT("\r\nNOOP\r\n"));
     struct rig_case c = {
-        .name = "A10", .wire = wire, .log = log, .answers = command ? "AUTH=454" : "AUTH=334,454", ON
+        .name = "A10", .wire = wire, .log = log, .overs = overs, .answers = command ? "AUTH=454" : "AUTH=334,454", ON
     };
     c.in = buf_span(&in);
     rig_check(&c);
@@ -288,11 +377,11 @@ static void test_long_lines(void **state)
 {
     (void)state;
     static const char RESPONSE[] = "EHLO EHLO c.example|AUTH AUTH PLAIN|? *|NOOP NOOP";
-    check_long(false, 12286, "250, 334, 454, 250 2.0.0", RESPONSE);
-    check_long(false, 12290, "250, 334, 500 5.5.6, 250 2.0.0", RESPONSE);
-    check_long(false, 20002, "250, 334, 500 5.5.6, 250 2.0.0", RESPONSE);
-    check_long(true, 12285, "250, 454, 250 2.0.0", "EHLO EHLO c.example|AUTH AUTH PLAIN *|NOOP NOOP");
-    check_long(true, 12289, "250, 500 5.5.6, 250 2.0.0", "EHLO EHLO c.example|? *|NOOP NOOP");
+    check_long(false, 12286, "250, 334, 454, 250 2.0.0", RESPONSE, "PLAIN 454");
+    check_long(false, 12290, "250, 334, 500 5.5.6, 250 2.0.0", RESPONSE, "PLAIN 500");
+    check_long(false, 20002, "250, 334, 500 5.5.6, 250 2.0.0", RESPONSE, "PLAIN 500");
+    check_long(true, 12285, "250, 454, 250 2.0.0", "EHLO EHLO c.example|AUTH AUTH PLAIN *|NOOP NOOP", "PLAIN 454");
+    check_long(true, 12289, "250, 500 5.5.6, 250 2.0.0", "EHLO EHLO c.example|? *|NOOP NOOP", "PLAIN 500");
 }
 
 /* What the listener's own text is, and that it is said everywhere. */
@@ -375,9 +464,9 @@ static void test_shutdown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_exchanges),        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_long_lines), cmocka_unit_test(test_required_message), cmocka_unit_test(test_secret_lines),
-        cmocka_unit_test(test_bound),      cmocka_unit_test(test_shutdown),
+        cmocka_unit_test(test_ends),         cmocka_unit_test(test_refusals),   cmocka_unit_test(test_exchanges),
+        cmocka_unit_test(test_limits),       cmocka_unit_test(test_long_lines), cmocka_unit_test(test_required_message),
+        cmocka_unit_test(test_secret_lines), cmocka_unit_test(test_bound),      cmocka_unit_test(test_shutdown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

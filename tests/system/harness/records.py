@@ -308,6 +308,35 @@ class Ledger:
                 good = sum(m["status"] == "accepted" for m in mine)
                 assert r["messages"] in (good, len(mine)), f"close counts {r['messages']}, records {len(mine)}: {r}"
 
+    def check_logins(self):
+        """Each AUTH command has exactly one `auth` record, with the code of the reply that the client saw; between the
+        two it sees challenges only. A line that is logged as `?` may have been one."""
+        if self.level != "debug" or self.lost:
+            return
+        for cid, records in self.by_cid.items():
+            story = [r for r in records if r["tnx"] == "auth" or r.get("side") == "client"]
+            if not any(r["tnx"] == "command" for r in story):
+                continue
+            open_ = maybe = over = None
+            for r in story:
+                if r["tnx"] == "auth":
+                    assert open_ or maybe, f"no AUTH command for {r}"
+                    assert ("code" in r) or r["result"] != "ok", f"a login without a reply: {r}"
+                    open_, maybe, over = None, None, r
+                elif r["tnx"] == "command":
+                    assert not open_ or r["command"] == "?", f"{r} in the exchange of {open_}"
+                    if r["command"] == "AUTH":
+                        open_ = r
+                    elif r["command"] == "?":
+                        maybe = r
+                elif r["tnx"] == "send":
+                    assert not over or r["code"] == over.get("code"), f"{over} is of another reply than {r}"
+                    assert not open_ or r["code"] == 334, f"no auth record before {r}, which ends {open_}"
+                    maybe = maybe if r["code"] == 334 else None
+                    over = None
+                elif r["tnx"] == "close":
+                    assert not open_, f"no auth record for {open_}"
+
     def check_client(self, client):
         """Every reply that this client saw stands in a record, in order."""
         if self.level != "debug" or self.lost or client.local_port is None or client.raw_tail or client.unrecorded:

@@ -200,6 +200,8 @@ class Smtptap:
     def check(self, lost=0, log=None, whole=True):
         ledger = Ledger(log or self.log, self.level, whole, lost)
         ledger.check()
+        if self.config["log"].get("transcript") != "failed":
+            ledger.check_logins()
         for client in self.clients:
             ledger.check_client(client)
         for mta in self.upstream:
