@@ -97,7 +97,8 @@ void client_linger_readable(struct client *c)
 {
     c->drained += buf_len(&c->stream.in);
     buf_consume_secret(&c->stream.in, buf_len(&c->stream.in));
-    if (c->stream.eof || c->drained > LINGER_BYTES)
+    bool ended = c->stream.eof && stream_unsent(&c->stream) == 0; /* it may still read */
+    if (ended || c->drained > LINGER_BYTES)
         client_finish(c);
 }
 

@@ -1,6 +1,9 @@
 """Rare ends: what happens where two things end at once, or one of them never does."""
+import fcntl
 import signal
 import socket
+import struct
+import termios
 import threading
 import time
 
@@ -34,6 +37,36 @@ def test_client_closes_while_its_refusal_is_under_way(world, stage, reply, statu
     assert (m["status"], m["client_replied"], m["decided_by"]) == (status, False, "upstream")
     tap.wait("close", side="client")
     tap.wait("close", side="upstream")
+
+
+def test_client_that_half_closes_behind_quit_gets_what_was_not_sent_yet(world):
+    """Nothing that waits for a slow reader is thrown away because its FIN comes."""
+    path = world.path("listen.sock")
+    tap = world.tap(world.mta(), {"listeners": [{"address": "unix:" + path}]})
+    c = tap.client(path)
+    sent, full = 0, False
+
+    def here():
+        return struct.unpack("i", fcntl.ioctl(c.sock, termios.FIONREAD, b"\0" * 4))[0]
+
+    while not full:  # until replies wait in the program
+        before = here()
+        c.send(b"EHLO client.example\r\n" * 50)
+        sent += 50
+        wait_until(lambda: len(tap.records("command", side="client")) == sent, "all of these")
+        try:
+            wait_until(lambda: here() > before, "replies", 0.5)
+        except AssertionError:
+            full = True
+    c.send(b"QUIT\r\n")
+    tap.wait("command", side="client", command="QUIT")
+    c.half_close()
+    time.sleep(0.2)
+    for _ in range(sent):
+        c.expect(250)
+    c.expect(221)
+    c.eof()
+    assert tap.wait("close", side="client")["reason"] == "quit"
 
 
 @pytest.mark.parametrize("reply", [None, b"451 4.3.0 later\r\n"])
