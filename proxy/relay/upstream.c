@@ -181,8 +181,9 @@ static void on_command(void *owner, const struct smtp_step *step)
 bool upstream_must_hide(const struct upstream_settings *set, const struct smtp_step *step,
                         const struct smtp_reply *reply)
 {
-    bool ours = smtp_step_is_secret(step) && set->password != NULL;
-    return smtp_step_must_hide(step, reply) || (ours && smtp_reply_tells(reply, span_str(set->password)));
+    bool ours = set->password != NULL && (step == NULL || smtp_step_is_secret(step));
+    return (step != NULL && smtp_step_must_hide(step, reply)) ||
+           (ours && smtp_reply_tells(reply, span_str(set->password)));
 }
 
 static void on_said(void *owner, const struct smtp_step *step, const struct smtp_reply *reply)
@@ -192,7 +193,7 @@ static void on_said(void *owner, const struct smtp_step *step, const struct smtp
     u->totals.errors += reply->code >= 400;
     char text[SMTP_HIDDEN_LEN];
     struct smtp_reply hidden;
-    if (step != NULL && upstream_must_hide(u->set, step, reply)) {
+    if (upstream_must_hide(u->set, step, reply)) {
         hidden = smtp_reply_hidden(reply, text);
         reply = &hidden;
     }
@@ -242,6 +243,13 @@ static void on_fault(void *owner, enum smtp_client_fault fault, const struct smt
         [SMTP_CLIENT_JUDGED] = ERR_XCLIENT_REFUSED,         [SMTP_CLIENT_NO_XCLIENT] = ERR_UPSTREAM_IDENTITY,
     };
     struct upstream *u = owner;
+    char text[SMTP_HIDDEN_LEN];
+    struct smtp_reply hidden;
+    bool known = fault == SMTP_CLIENT_BAD_REPLY || fault == SMTP_CLIENT_UNSOLICITED; /* it may know our password */
+    if (known && reply != NULL && upstream_must_hide(u->set, NULL, reply)) {
+        hidden = smtp_reply_hidden(reply, text);
+        reply = &hidden;
+    }
     struct upstream_loss loss = { .err = words[fault], .reply = reply };
     upstream_lose(u, &loss, CLOSE_PROTOCOL);
 }

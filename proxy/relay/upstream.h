@@ -91,7 +91,8 @@ struct upstream *upstream_open(struct loop *loop, const struct trace *trace, con
 /* Says XCLIENT with what its EHLO takes, then EHLO with the name `hello`; ops->ready comes again. Only when it
  * is ready. */
 void upstream_identify(struct upstream *u, const struct smtp_xattrs *attrs, const char *hello);
-/* Whether the log may not have the text of this reply: it repeats what is secret of the step, or of our own login. */
+/* Whether the log may not have the text of this reply: it repeats what is secret of the step, or of our own login.
+ * step: NULL if nobody asked for it. */
 bool upstream_must_hide(const struct upstream_settings *set, const struct smtp_step *step,
                         const struct smtp_reply *reply);
 /* Gives a step, which is taken over. */

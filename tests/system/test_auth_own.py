@@ -173,6 +173,23 @@ def test_the_server_is_lost_while_a_hash_is_under_way(world):
     no_trace(tap)
 
 
+@pytest.mark.parametrize("said, code", [("535 5.7.8 {} is wrong", 535), ("354 {}", 354),
+                                        ("235 2.7.0 Ok\r\n421 4.7.0 {} is old", 421)])
+def test_a_server_that_repeats_the_password(world, said, code):
+    """It was never sent, by CRAM-MD5: the server knows it anyhow."""
+    def auth(session, line):
+        session.ask(b64("<1.2@mta.example>"))
+        return said.format(SECRET).encode() + b"\r\n"
+
+    tap = world.tap(world.mta(ehlo=[*EHLO, "AUTH CRAM-MD5"], auth=auth), configured(world))
+    c = tap.client()
+    c.send(b"EHLO x\r\nQUIT\r\n")
+    c.reply()
+    tap.wait("close", side="upstream")
+    assert tap.records("send", side="upstream", code=code)[-1]["lines"] == ["*"]
+    no_trace(tap)
+
+
 @pytest.mark.parametrize("ehlo", [EHLO, [*EHLO, "AUTH GSSAPI"]])
 def test_no_mechanism(world, ehlo):
     mta = world.mta(ehlo=list(ehlo))
