@@ -362,11 +362,11 @@ static void unasked(struct smtp_client *c, const struct smtp_reply *reply)
         die(c, SMTP_CLIENT_UNSOLICITED, &shown);
 }
 
-/* No yes to what has not all left: the end of data stands last. A no may be known before. */
+/* No yes to what has not all arrived: the end of data stands last. A no may be known before. */
 static bool is_premature(const struct smtp_client *c, const struct smtp_step *step, const struct smtp_reply *reply)
 {
-    bool end = step->kind == SMTP_STEP_END || step->kind == SMTP_STEP_LAST || step->kind == SMTP_STEP_BDAT;
-    return c->too_soon || (end && c->unsent && reply->code < 400);
+    bool end = smtp_step_ends_octets(step);
+    return c->too_soon || (end && c->before_end && reply->code < 400);
 }
 
 static void take_reply(struct smtp_client *c, const struct smtp_reply *reply)
@@ -419,6 +419,7 @@ size_t smtp_client_feed(struct smtp_client *c, struct span in, struct buf *out, 
         die(c, SMTP_CLIENT_TLS_RESIDUE, NULL);
         return in.n;
     }
+    c->before_end = c->unsent || (c->before_end && reply_begun(c));
     enum smtp_reply_result result = smtp_reply_parse(&c->parser, &rest, &reply);
     c->unread = rest.n > 0;
     switch (result) {

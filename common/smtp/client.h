@@ -109,7 +109,8 @@ struct smtp_client {
     bool identified;        /* the server was told of our client: EHLO says its name */
     bool pipelining;        /* the server offers it */
     bool unread;            /* there is input behind the reply that is being taken */
-    bool unsent;            /* set by the owner: some of what was written is still here */
+    bool unsent;            /* set by the owner: some of what was written has surely not reached the server */
+    bool before_end;        /* it was so when the reply began that is being read */
     bool too_soon;          /* a reply began before the end of data was sent: it can't be the answer to it */
     struct list steps;      /* in order; the sent ones first */
     unsigned open;          /* sent and not answered */
@@ -131,6 +132,11 @@ void smtp_steps_free(struct list *steps);
 static inline bool smtp_step_is_secret(const struct smtp_step *step)
 {
     return step->kind == SMTP_STEP_AUTH || step->kind == SMTP_STEP_RESPONSE;
+}
+/* Its reply answers octets of a message: a yes to it says that they have arrived. */
+static inline bool smtp_step_ends_octets(const struct smtp_step *step)
+{
+    return step->kind == SMTP_STEP_END || step->kind == SMTP_STEP_LAST || step->kind == SMTP_STEP_BDAT;
 }
 /* What the log may see of its line: "AUTH PLAIN *", "*" for responses. */
 enum { SMTP_STEP_SHOWN = 64 };

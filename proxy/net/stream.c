@@ -2,6 +2,9 @@
 #include "proxy/net/stream.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -296,6 +299,24 @@ void stream_flush(struct stream *s)
     s->slow = (s->slow && !told) || s->waiting;
     if (told)
         s->ops->drained(s->owner);
+}
+
+/* MPTCP acknowledges on two levels; of others nothing is known. */
+static bool is_tcp(int fd)
+{
+    int domain, protocol;
+    socklen_t n = sizeof(domain), m = sizeof(protocol);
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 && (domain == AF_INET || domain == AF_INET6) &&
+           getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &m) == 0 && protocol == IPPROTO_TCP;
+}
+
+bool stream_unacknowledged(const struct stream *s)
+{
+    int left = 0;
+    if (s->fd < 0 || ioctl(s->fd, SIOCOUTQ, &left) != 0 || left <= 0)
+        return false;
+    uint64_t since = s->ssl != NULL ? stream_tls_since(s) : 0;
+    return (uint64_t)left > since && is_tcp(s->fd);
 }
 
 void stream_shutdown(struct stream *s)

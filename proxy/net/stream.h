@@ -46,6 +46,7 @@ struct stream {
     bool slow; /* bytes had to wait, or were many, and the owner was not told yet that they left */
     bool connecting;
     bool secret;             /* what waits in `out` is wiped when it has left; the owner sets it */
+    uint64_t tls_sent;       /* octets that TLS had given to the socket when it took the owner's last */
     int error;               /* of a write that failed; told at the next flush */
     unsigned long tls_error; /* OpenSSL's, where TLS failed after the handshake; 0 also where it said none */
 };
@@ -80,6 +81,10 @@ void stream_flush(struct stream *s);
 /* The same without a call to the owner: that comes when the loop flushes. False: the stream is broken. */
 bool stream_push(struct stream *s);
 static inline size_t stream_unsent(const struct stream *s) { return buf_len(&s->out); }
+/* Whether some of what has left is surely not with the peer yet: a TCP peer has not acknowledged it. To be asked after
+ * the read of what the peer may have said to it: a segment acknowledges all that its sender had when it was sent, and
+ * the kernel takes note of that before it hands the segment's bytes over. False where nothing can be known. */
+bool stream_unacknowledged(const struct stream *s) MUST_CHECK;
 static inline bool stream_is_open(const struct stream *s) { return s->fd >= 0; }
 /* No more is written: FIN after what waits has left (the caller flushes first). */
 void stream_shutdown(struct stream *s);

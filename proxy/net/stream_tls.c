@@ -67,6 +67,8 @@ ssize_t stream_tls_read(struct stream *s, char *to, size_t room)
     return -1;
 }
 
+static uint64_t octets_sent(const struct stream *s) { return BIO_number_written(SSL_get_wbio(s->ssl)); }
+
 ssize_t stream_tls_write(struct stream *s, const char *from, size_t n)
 {
     size_t done = 0;
@@ -85,11 +87,14 @@ ssize_t stream_tls_write(struct stream *s, const char *from, size_t n)
         errno = err == 0 ? EPIPE : err;
         return -1;
     }
+    s->tls_sent = octets_sent(s);
     if (done > 0)
         return (ssize_t)done;
     errno = EAGAIN;
     return -1;
 }
+
+uint64_t stream_tls_since(const struct stream *s) { return octets_sent(s) - s->tls_sent; }
 
 bool stream_tls_holds(const struct stream *s) { return SSL_has_pending(s->ssl) == 1; }
 

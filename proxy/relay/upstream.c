@@ -58,7 +58,10 @@ static void finish(struct upstream *u, enum close_reason reason)
     list_remove(&u->closing.node);
     u->totals.bytes_in = u->stream.bytes_in;
     u->totals.bytes_out = u->stream.bytes_out;
-    stream_close(&u->stream);
+    if (UNLIKELY(u->refused_yes))
+        stream_abort(&u->stream);
+    else
+        stream_close(&u->stream);
     if (u->connected)
         trace_close(u->trace, &u->peer, &u->totals, reason);
     loop_bury(u->loop, &u->grave, free_upstream);
@@ -251,6 +254,7 @@ static void on_fault(void *owner, enum smtp_client_fault fault, const struct smt
         reply = &hidden;
     }
     struct upstream_loss loss = { .err = words[fault], .reply = reply };
+    u->refused_yes = fault == SMTP_CLIENT_UNSOLICITED && u->smtp.before_end;
     upstream_lose(u, &loss, CLOSE_PROTOCOL);
 }
 
@@ -264,6 +268,14 @@ static void lose_at_eof(struct upstream *u)
     upstream_lose(u, &loss, CLOSE_GONE);
 }
 
+/* Asked where it counts: it is a system call. */
+static bool has_unsent(const struct upstream *u)
+{
+    const struct smtp_step *step = smtp_client_waiting(&u->smtp);
+    return stream_unsent(&u->stream) > 0 ||
+           (step != NULL && smtp_step_ends_octets(step) && stream_unacknowledged(&u->stream));
+}
+
 /* Bytes that end no reply don't move the deadline. */
 static void on_readable(void *owner)
 {
@@ -272,7 +284,7 @@ static void on_readable(void *owner)
     unsigned said = u->said;
     upstream_note_connected(u);
     while (!u->closed && !buf_empty(&u->stream.in)) {
-        u->smtp.unsent = stream_unsent(&u->stream) > 0;
+        u->smtp.unsent = has_unsent(u);
         size_t used = smtp_client_feed(&u->smtp, buf_span(&u->stream.in), stream_out(&u->stream), u->loop->mono);
         if (u->closed || used == 0)
             break;

@@ -64,6 +64,7 @@ struct upstream {
     const char *tls_version, *tls_cipher; /* static text; NULL: in clear */
     usec_t tls_began;
     bool verified;     /* its certificate */
+    bool refused_yes;  /* what is still on its way to it must not arrive: we say that it was not taken */
     bool took;         /* it accepted the message under way, for one recipient at least */
     unsigned said;     /* replies that it gave */
     uint64_t progress; /* bytes written when the body's timer was set */

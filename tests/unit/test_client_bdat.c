@@ -121,16 +121,19 @@ static void feed_all(struct mock *m, struct span in)
     }
 }
 
-/* A flight is over: the octets that waited for it go out. */
+/* At \f a flight is over: the octets that waited for it go out. From \v to \v some are known not to have arrived. */
 static void feed(struct mock *m, struct span in)
 {
     while (in.n > 0) {
-        const char *stop = memchr(in.p, '\f', in.n);
-        size_t n = stop != NULL ? (size_t)(stop - in.p) : in.n;
+        size_t n = 0;
+        while (n < in.n && in.p[n] != '\f' && in.p[n] != '\v')
+            n++;
         feed_all(m, span_head(in, n));
-        in = span_skip(in, n + 1);
-        if (stop != NULL && m->holds && !m->dead && m->c.state == SMTP_CLIENT_CHUNK)
+        if (n < in.n && in.p[n] == '\v')
+            m->c.unsent = !m->c.unsent;
+        else if (n < in.n && m->holds && !m->dead && m->c.state == SMTP_CLIENT_CHUNK)
             write_octets(m, m->c.due);
+        in = span_skip(in, n + 1);
     }
 }
 
@@ -177,6 +180,12 @@ static const struct row rows[] = {
       false },
     { "begun before the last octet", "3L!", IN(UP "25\f0 took it\r\n"), UNSOLICITED, "EHLO h\r\nBDAT 3 LAST\r\nxxx",
       false },
+    { "a yes before the octets arrived", "3L", IN(HI "\v250 took it\r\n"), UNSOLICITED, "EHLO h\r\nBDAT 3 LAST\r\nxxx",
+      false },
+    { "begun before", "3L", IN(HI "\v25\v0 took it\r\n"), UNSOLICITED, "EHLO h\r\nBDAT 3 LAST\r\nxxx", false },
+    { "a no before", "3L", IN(HI "\v552 big\r\n"), "<552 0|", "EHLO h\r\nBDAT 3 LAST\r\nxxx", false },
+    { "a yes behind", "3 1L", IN(HI "\v\v250 a\r\n\f250 b\r\n"), "<250 0|<250 0|",
+      "EHLO h\r\nBDAT 3\r\nxxxBDAT 1 LAST\r\nx", false },
     { "LMTP says LHLO, and has a reply each", ".3", IN(HI "354 go\r\n\f250 a\r\n550 b\r\n250-c\r\n250 c\r\n"),
       "<354 0|<250 2|<550 1|<250 0|", "LHLO h\r\nDATA\r\n.\r\n", true },
     { "LMTP in chunks", "1 2L2", IN(HI "250 a\r\n\f250 b\r\n450 c\r\n"), "<250 0|<250 1|<450 0|",
