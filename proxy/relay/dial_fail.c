@@ -120,10 +120,13 @@ static void judge(struct dial *d, const struct smtp_reply *reply)
     d->ops->failed(d->owner, &why);
 }
 
-/* A value that it brought may be what XCLIENT is refused for. */
-static bool is_about_client(const struct dial *d, const struct upstream_loss *loss)
+/* A value that it brought may be what XCLIENT is refused for, or what the server leaves it for without a word: a server
+ * that leaves everybody fails each time, and the next one serves. One that hangs is broken, for it keeps all waiting.
+ */
+static bool is_about_client(const struct dial *d, const struct upstream_loss *loss, const char *stage)
 {
-    if (loss->err == ERR_UPSTREAM_IDENTITY)
+    bool left = loss->err != ERR_UPSTREAM_TIMEOUT && strcmp(stage, "identity") == 0;
+    if (loss->err == ERR_UPSTREAM_IDENTITY || left)
         return true;
     return loss->err == ERR_UPSTREAM_GREETING && loss->reply != NULL && loss->reply->code >= 500 && dial_is_foretold(d);
 }
@@ -171,7 +174,7 @@ void dial_lost(void *owner, const struct upstream_loss *loss)
     const char *detail = describe(loss, text, sizeof(text));
     if (detail[0] == '\0')
         detail = NULL;
-    if (is_about_client(d, loss)) /* a stranger must not have the server rested for all */
+    if (is_about_client(d, loss, stage)) /* a stranger must not have the server rested for all */
         tell_failure(d, loss->err, stage, detail);
     else
         dial_note_failure(d, loss->err, stage, detail);
