@@ -19,6 +19,8 @@
 /* ERR(id, "code", "text"): `err.code` and the default `err.message` of error records. */
 #define RECORD_ERRORS(ERR)                                                                                             \
     ERR(EARLY_TALKER, "early_talker", "The client talked before the greeting")                                         \
+    ERR(UPSTREAM_WASTED, "upstream_wasted",                                                                            \
+        "The client cost one upstream connection after the other: new HELO names, refused messages")                   \
     ERR(IDENTITY_UNTOLD, "identity_untold",                                                                            \
         "The upstream would judge this client by our own address and might relay for anybody; set upstream.identity")  \
     ERR(UPSTREAM_CONNECT, "upstream_connect", "The upstream can't be reached")                                         \

@@ -20,6 +20,7 @@
     OWN(IDLE, 421, "4.4.2", "Idle for too long")                                                                       \
     OWN(LINE_TOO_LONG_CLOSE, 421, "4.7.0", "Too many lines that are too long")                                         \
     OWN(TOO_MANY_ERRORS, 421, "4.7.0", "Too many unrecognized commands")                                               \
+    OWN(UPSTREAM_WASTED, 421, "4.7.0", "Too many new names and refused messages")                                      \
     OWN(AUTH_FAILURES, 421, "4.7.0", "Too many failed logins")                                                         \
     OWN(UNAUTHENTICATED, 421, "4.7.0", "Too many commands without logging in")                                         \
     OWN(AUTH_OK, 235, "2.7.0", "Authentication successful")                                                            \

@@ -79,6 +79,7 @@ void relay_chunk_end(void *owner, smtp_slot slot, const struct smtp_server_data 
     }
     smtp_server_reply(&s->client.smtp, slot, poison);
     relay_finish(s, STATUS_REJECTED, STAGE_TRANSFER, BY_SMTPTAP, poison);
+    relay_has_wasted(s);
 }
 
 void relay_anomaly(void *owner, const char *word)
@@ -101,10 +102,22 @@ void relay_chunk_reply(struct session *s, const struct smtp_step *step, const st
     relay_finish(s, relay_status(reply), STAGE_TRANSFER, s->up != NULL ? BY_UPSTREAM : BY_SMTPTAP, reply);
     if (s->up == NULL)
         return;
-    if (reply->code == 421) {
+    if (reply->code == 421)
         relay_close_after_421(s);
-    } else if (s->up_txn) {
-        s->up_txn = false;
-        relay_step(s, SMTP_STEP_RSET, (struct smtp_tag){ 0 }, SPAN_LIT("RSET"));
-    }
+    else
+        relay_leave_refuser(s);
+}
+
+/* RFC 3030 wants the octets of a refused chunk read away. Whether a server did that can't be known: it may have taken
+ * them for commands, and answer those so late that it seems in step, one answer behind, with the next transaction: what
+ * it says to RCPT would then accept a message that it refuses. So it gets no other. */
+void relay_leave_refuser(struct session *s)
+{
+    relay_note_waste(s);
+    upstream_leave(&s->up);
+    s->up_txn = false;
+    if (s->bound)
+        relay_login_gone(s);
+    else if (!relay_has_wasted(s))
+        client_run(&s->client); /* an upstream that was left says no more that it is settled */
 }

@@ -206,6 +206,7 @@ void relay_xclient(void *owner, smtp_slot slot, const struct smtp_xattrs *attrs)
     upstream_leave(&s->up);
     s->up_txn = false;
     relay_forget_hello(s);
+    s->wasted = 0;
     s->protocol = relay_first_protocol(s);
     relay_forget_forwarded(s);
     if (s->verdict != LIMITS_OK) {
@@ -316,8 +317,12 @@ void relay_find_upstream(struct session *s)
 {
     if (s->dial != NULL)
         return;
-    if (s->up != NULL && is_outdated(s))
+    if (s->up != NULL && is_outdated(s)) {
+        relay_note_waste(s);
+        if (relay_has_wasted(s))
+            return;
         upstream_leave(&s->up);
+    }
     if (s->up == NULL) {
         session_dial(s, DIAL_HELO, s->set->upstream.servers);
     } else if (s->up->untold) {

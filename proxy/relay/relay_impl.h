@@ -69,7 +69,8 @@ struct session {
     bool bound;      /* by a login to the upstream's connection */
     bool hide_reply; /* the text of the reply that leaves now is not for the log */
 
-    bool helo_open; /* a HELO waits for its reply: for the upstream, for the client's name */
+    unsigned wasted; /* upstream connections given up for what the client did; see relay_waste.c */
+    bool helo_open;  /* a HELO waits for its reply: for the upstream, for the client's name */
     smtp_slot helo_slot;
     enum smtp_verb helo_verb;
 
@@ -196,6 +197,14 @@ void relay_chunk(void *owner, smtp_slot slot, uint64_t octets, bool last);
 void relay_chunk_end(void *owner, smtp_slot slot, const struct smtp_server_data *data);
 void relay_anomaly(void *owner, const char *word);
 void relay_chunk_reply(struct session *s, const struct smtp_step *step, const struct smtp_reply *reply);
+/* A chunk was refused, the client was told, the transaction is over. */
+void relay_leave_refuser(struct session *s);
+
+/* relay_waste.c */
+/* The upstream that the session has is given up for what the client did. */
+void relay_note_waste(struct session *s);
+/* True: it did so too often, and was told that this is the end. Where no reply to it is under way but one to HELO. */
+bool relay_has_wasted(struct session *s);
 
 /* relay_lmtp.c */
 /* The word of RFC 3848 for the session as it is. */

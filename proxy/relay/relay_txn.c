@@ -91,7 +91,10 @@ void relay_finish(struct session *s, enum txn_status status, enum txn_stage stag
         trace_went_wrong(&s->trace);
     if (!s->trace.quiet)
         txn_write(s->txn, &session, &end, emit, s);
-    s->client.totals.messages += status == STATUS_ACCEPTED || s->took;
+    bool accepted = status == STATUS_ACCEPTED || s->took;
+    s->client.totals.messages += accepted;
+    if (accepted)
+        s->wasted = 0;
     forget(s);
 }
 
@@ -332,6 +335,7 @@ void relay_poisoned(void *owner, const struct smtp_reply *reply)
 {
     struct session *s = owner;
     (void)reply;
+    relay_note_waste(s);
     upstream_drop(&s->up, CLOSE_PROTOCOL);
     s->up_txn = false;
 }
@@ -393,6 +397,7 @@ void relay_end(void *owner, smtp_slot slot, const struct smtp_server_data *data)
         const struct smtp_reply *reply = data->poison;
         smtp_server_reply(&s->client.smtp, slot, reply);
         relay_finish(s, STATUS_REJECTED, STAGE_TRANSFER, BY_SMTPTAP, reply);
+        relay_has_wasted(s);
         return;
     }
     if (s->early != NULL) {

@@ -236,7 +236,7 @@ static void end_reply(struct session *s, const struct smtp_step *step, const str
 {
     if (!relay_final(s, step, reply))
         return;
-    bool leaving = s->leaving || reply->code == 421;
+    bool leaving = s->leaving || reply->code == 421, refused = !s->took && !smtp_reply_is(reply, 2);
     s->up_txn = false;
     txn_phase_add(s->txn, PHASE_END, s->w->loop.mono - step->since);
     relay_finish(s, s->took ? STATUS_ACCEPTED : relay_status(reply), STAGE_END, BY_UPSTREAM, reply);
@@ -245,6 +245,8 @@ static void end_reply(struct session *s, const struct smtp_step *step, const str
         relay_close_after_421(s);
     else if (s->client_gone)
         upstream_quit(&s->up);
+    else if (refused && step->kind == SMTP_STEP_LAST)
+        relay_leave_refuser(s);
 }
 
 void relay_replace_upstream(struct session *s, enum close_reason reason)

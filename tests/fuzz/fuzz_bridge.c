@@ -65,12 +65,13 @@ static bool answer(struct run *r, const char *yes)
 
 static void answer_message(struct run *r)
 {
-    unsigned replies = r->lmtp ? r->rcpts : 1;
+    unsigned replies = r->lmtp ? r->rcpts : 1, kept = r->kept;
     r->txn = false;
     for (unsigned i = 0; i < replies && r->b.upstream == BRIDGE_OPEN; i++) {
         r->kept++; /* before it is said: the client may hear it at once */
         r->kept -= !answer(r, KEPT);
     }
+    r->failed = r->kept == kept;
 }
 
 static bool begins(struct span line, const char *verb) { return span_begins_nocase(line, span_str(verb)); }
@@ -104,8 +105,19 @@ static void hello(struct run *r)
            "250-CHUNKING\r\n250 BINARYMIME\r\n");
 }
 
+/* The server of a refused chunk is left; what comes next is for another. */
+static void leave(struct run *r)
+{
+    require(r->failed);
+    r->txn = false;
+}
+
 static void read_command(struct run *r, struct span line)
 {
+    if (span_eq(line, SPAN_LIT("QUIT"))) {
+        leave(r);
+        return;
+    }
     require_command(r, line);
     if (!r->greeted) {
         require(begins(line, r->lmtp ? "LHLO " : "EHLO "));

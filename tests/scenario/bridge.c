@@ -26,6 +26,15 @@ static void reset_upstream(struct bridge *b)
     b->up_txn = false;
 }
 
+/* It may have taken the octets of a refused chunk for commands. What is said behind the QUIT goes to another. */
+static void leave_upstream(struct bridge *b)
+{
+    buf_append_span(&b->to_upstream, SPAN_LIT("QUIT\r\n"));
+    b->up_txn = false;
+    if (b->server.bound) /* to the connection that is left */
+        smtp_server_close(&b->server, smtp_reply_own(SMTP_OWN_UPSTREAM_GONE_CLOSE), SMTP_CLOSE_UPSTREAM);
+}
+
 struct reply_text {
     struct buf lines;
     size_t last; /* where the last line begins */
@@ -132,6 +141,7 @@ static void op_chunk(void *owner, smtp_slot slot, uint64_t octets, bool last)
     if (!b->chunks)
         forget_early(b);
     b->chunks = b->body = true;
+    b->took = false;
     if (b->upstream == BRIDGE_OPEN)
         smtp_client_chunk(&b->client, tag_of(slot), octets, last, last && b->lmtp ? b->rcpts : 1, &b->to_upstream, 0);
 }
@@ -293,7 +303,7 @@ static void remember_early(struct bridge *b, const struct smtp_reply *reply)
 
 static void on_step_reply(struct bridge *b, const struct smtp_step *step, const struct smtp_reply *reply)
 {
-    bool ok = smtp_reply_is(reply, 2);
+    bool ok = smtp_reply_is(reply, 2), chunk = step->kind == SMTP_STEP_BDAT || step->kind == SMTP_STEP_LAST;
     if (smtp_step_is_secret(step)) {
         if (step->tag.rcpt == UINT_MAX)
             return;
@@ -308,14 +318,18 @@ static void on_step_reply(struct bridge *b, const struct smtp_step *step, const 
         b->body = reply->code == 354;
         forget_early(b);
     } else if ((step->kind == SMTP_STEP_END || step->kind == SMTP_STEP_LAST) && step->replies > 0) {
+        b->took |= ok;
         smtp_server_reply_one(&b->server, step->tag.slot, reply);
         return;
     } else if (step->kind == SMTP_STEP_END || step->kind == SMTP_STEP_LAST) {
         b->end_open = b->up_txn = false;
     }
     b->rcpts += step->kind == SMTP_STEP_RCPT && ok;
+    b->took |= chunk && ok;
     smtp_server_reply(&b->server, step->tag.slot, reply);
-    if ((step->kind == SMTP_STEP_DATA && !b->body) || (step->kind == SMTP_STEP_BDAT && !ok))
+    if (chunk && !b->took)
+        leave_upstream(b);
+    else if (step->kind == SMTP_STEP_DATA && !b->body)
         reset_upstream(b);
 }
 

@@ -22,7 +22,7 @@ struct bridge {
     bool ready;     /* the upstream answered EHLO */
     bool helo_open; /* a HELO waits for that */
     bool up_txn;    /* the upstream has a transaction open */
-    bool mail_refused, body, end_open;
+    bool mail_refused, body, end_open, took;
     bool lmtp;      /* the upstream speaks it */
     bool chunks;    /* BDAT has begun */
     unsigned rcpts; /* accepted by the upstream */
