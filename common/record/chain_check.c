@@ -305,16 +305,54 @@ static void check_head(struct chain_check *c, const struct chain_head *head, boo
              run->name, run->seq);
 }
 
+/* NULL: there is none. `written`: of those that have written something. */
+static const struct chain_head *newest_head(const struct chain_head *head, size_t n, bool written)
+{
+    const struct chain_head *newest = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if ((head[i].seq > 0 || !written) && (newest == NULL || head[i].time > newest->time))
+            newest = &head[i];
+    }
+    return newest;
+}
+
+/* A run that has written nothing yet says what it is to follow. */
+static bool waits_for(const struct chain_check *c, const struct chain_head *head)
+{
+    return head->seq == 0 && was_seen(c, head->hash);
+}
+
+void chain_check_newest(struct chain_check *c, const char *file, struct span head)
+{
+    struct chain_head slot[CHAIN_SLOTS];
+    size_t n = 0;
+    bool known = c->runs == 0;
+    for (size_t i = 0; i < CHAIN_SLOTS; i++, head = span_skip(head, CHAIN_SLOT)) {
+        if (!chain_head_read(c->hmac, span_head(head, CHAIN_SLOT), &slot[n]))
+            continue;
+        known = known || memcmp(slot[n].run, c->run[c->runs - 1].name, CHAIN_RUN) == 0;
+        n++;
+    }
+    const struct chain_head *newest = newest_head(slot, n, false);
+    if (!known && (newest == NULL || !waits_for(c, newest)))
+        find(c, CHAIN_HEAD, (struct place){ file, 0 },
+             "it knows nothing of run %s, the newest here: it was emptied, or is of another log",
+             c->run[c->runs - 1].name);
+}
+
 struct chain_sum chain_check_end(struct chain_check *c)
 {
-    size_t newest = 0;
+    const struct chain_head *written = newest_head(c->head, c->heads, true);
+    const struct chain_head *newest = newest_head(c->head, c->heads, false);
     for (size_t i = 0; i < c->runs; i++) {
         if (c->run[i].doubt)
             convict(c, &c->run[i]);
     }
     for (size_t i = 0; i < c->heads; i++)
-        newest = c->head[i].seq > 0 && c->head[i].time > c->head[newest].time ? i : newest;
-    for (size_t i = 0; i < c->heads; i++)
-        check_head(c, &c->head[i], i == newest);
+        check_head(c, &c->head[i], &c->head[i] == written);
+    if (newest != NULL && newest->seq == 0 && !waits_for(c, newest) &&
+        memcmp(newest->hash, chain_zeros.p, CHAIN_HEX) != 0)
+        find(c, CHAIN_CUT_OFF, (struct place){ c->at.file, 0 },
+             "the end is cut off: the record that run %s was to follow is not here", newest->run);
     return c->sum;
 }

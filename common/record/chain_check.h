@@ -25,6 +25,9 @@ void chain_check_slot(struct chain_check *c, const char *file, struct span slot)
 void chain_check_file(struct chain_check *c, const char *name);
 /* The next line, without its line's end; `whole` is false for what stands behind the last line's end. */
 void chain_check_line(struct chain_check *c, struct span line, bool whole);
+/* After the files: P.head as it is by now. The run that began last must be in it, or what a still newer one, which has
+ * written nothing, was to follow: else it is not the head of this log, and says nothing of its end. */
+void chain_check_newest(struct chain_check *c, const char *file, struct span head);
 struct chain_sum {
     uint64_t records, runs, faults;
 };

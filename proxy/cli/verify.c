@@ -22,6 +22,7 @@ struct verify {
     bool no_head;
     char *file[FILES_MAX]; /* owned; the oldest first */
     size_t files;
+    char *head; /* P.head; owned */
     struct log_key key;
     struct chain_check *check;
     bool failed; /* something couldn't be read */
@@ -136,21 +137,30 @@ static void fail(struct verify *v, const char *path)
     v->failed = true;
 }
 
-static void check_head(struct verify *v)
+static ssize_t read_head(const struct verify *v, char *text, size_t size)
 {
-    char text[CHAIN_SLOT * CHAIN_SLOTS + 1], *path;
-    path = joined(v->file[v->files - 1], ".head");
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text)) : -1;
-    if (n < 0) {
-        fail(v, path);
-        fprintf(stderr, "smtptap verify: without it a log that was cut off looks whole (--no-head: be content)\n");
-    }
-    for (size_t at = 0; n > 0 && at < (size_t)n; at += CHAIN_SLOT)
-        chain_check_slot(v->check, path, span_head(span_of(text + at, (size_t)n - at), CHAIN_SLOT));
+    int fd = open(v->head, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, size) : -1;
+    int saved = errno;
     if (fd >= 0)
         close(fd);
-    free(path);
+    errno = saved;
+    return n;
+}
+
+/* Before the files, and after them once more: what began meanwhile is in it by then. */
+static void check_head(struct verify *v, bool after)
+{
+    char text[CHAIN_SLOT * CHAIN_SLOTS + 1];
+    ssize_t n = read_head(v, text, sizeof(text));
+    if (n >= 0 && after)
+        chain_check_newest(v->check, v->head, span_of(text, (size_t)n));
+    for (size_t at = 0; !after && n > 0 && at < (size_t)n; at += CHAIN_SLOT)
+        chain_check_slot(v->check, v->head, span_head(span_of(text + at, (size_t)n - at), CHAIN_SLOT));
+    if (n < 0 && !after) {
+        fail(v, v->head);
+        fprintf(stderr, "smtptap verify: without it a log that was cut off looks whole (--no-head: be content)\n");
+    }
 }
 
 /* Gives the check each line of the buffer that is whole; the rest stays. */
@@ -229,14 +239,18 @@ int cli_verify(int argc, char **argv)
         flock(lock, LOCK_SH | LOCK_NB);
     find_files(&v, argv + optind, argc - optind);
     v.check = chain_check_new(span_of(v.key.p, v.key.n), tell_finding, NULL);
+    v.head = joined(v.file[v.files - 1], ".head");
     if (!v.no_head)
-        check_head(&v);
+        check_head(&v, false);
     for (size_t i = 0; i < v.files; i++)
         check_file(&v, v.file[i]);
+    if (!v.no_head)
+        check_head(&v, true);
     status = report(&v);
     chain_check_free(&v.check);
     for (size_t i = 0; i < v.files; i++)
         free(v.file[i]);
+    free(v.head);
     explicit_bzero(v.key.p, v.key.n);
     free(v.key.p);
     if (lock >= 0)

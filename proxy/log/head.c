@@ -18,7 +18,9 @@ enum { OPEN_FLAGS = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW };
 static int write_slot(struct head *h, uint64_t seq)
 {
     char slot[CHAIN_SLOT];
-    struct chain_head head = { .seq = seq, .time = clock_real() };
+    usec_t now = clock_real();
+    h->time = now > h->time ? now : h->time;
+    struct chain_head head = { .seq = seq, .time = h->time };
     memcpy(head.run, h->run, sizeof(head.run));
     memcpy(head.hash, h->chain.hash, sizeof(head.hash));
     chain_head_print(h->chain.hmac, &head, slot);
@@ -53,6 +55,7 @@ static void choose(struct head *h, const char *text, size_t n)
         }
         if (head.time > newest) {
             newest = head.time;
+            h->time = newest + 1;
             memcpy(h->chain.hash, head.hash, sizeof(head.hash));
         }
     }

@@ -12,6 +12,7 @@ struct head {
     unsigned slot;
     char run[CHAIN_RUN + 1];
     uint64_t written; /* the seq that the slot says */
+    usec_t time;      /* what it may say at the least: slots are in order, wherever the clock jumps */
 };
 
 /* Opens P.head, takes a slot in it, and lets the chain follow the newest hash. NULL if that can't be done; why says in

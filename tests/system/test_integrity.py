@@ -188,6 +188,36 @@ def test_a_log_and_its_head_turned_back_together(world, tmp_path, key):
     verify(key, path, options=["--no-head"])
 
 
+@pytest.mark.parametrize("empty", [b"", bytes(2048)], ids=["emptied", "zeros"])
+def test_a_head_that_says_nothing(world, tmp_path, key, empty):
+    """It is no better than none: a log that was cut off would look whole."""
+    path = tmp_path / "log"
+    run(world, key, path)
+    write(path, lines(path)[:-4])
+    with open(f"{path}.head", "wb") as f:
+        f.write(empty)
+    assert "it knows nothing of run" in verify(key, path, status=1).stderr
+
+
+def test_starts_that_come_to_nothing(world, tmp_path, key):
+    """Each takes a slot of the head; the end is known all the same."""
+    path = tmp_path / "log"
+    run(world, key, path)
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({"listeners": [{"address": "127.0.0.1:0"}], "log": {
+        "integrity": "chain", "integrity_key_file": key,
+        "outputs": [{"type": "file", "path": str(path)}, {"type": "file", "path": "/nowhere/log"}]}}))
+    for _ in range(9):
+        assert run_tool("run", "-c", str(other)).returncode == 1
+    verify(key, path)
+    whole = lines(path)
+    write(path, whole[:-1])
+    assert "the end is cut off" in verify(key, path, status=1).stderr
+    write(path, whole)
+    run(world, key, path)
+    verify(key, path)
+
+
 def test_another_key(world, tmp_path, key):
     path, other = tmp_path / "log", tmp_path / "other"
     run(world, key, path)

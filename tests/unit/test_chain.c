@@ -118,6 +118,7 @@ static struct found check(const struct log *l, size_t split)
             chain_check_file(c, "log");
         chain_check_line(c, span_str(l->line[i]), true);
     }
+    chain_check_newest(c, "log.head", span_of(l->slot[0], sizeof(l->slot)));
     chain_check_end(c);
     chain_check_free(&c);
     return f;
@@ -272,6 +273,7 @@ static void test_gap_in_seq(void **state)
     put(&l, 0, 1);
     put(&l, 0, 17);
     put(&l, 0, UINT64_C(999999999999999999));
+    head(&l, 0);
     struct found f = check(&l, 0);
     for (enum chain_finding i = 0; i <= CHAIN_NOTE; i++)
         assert_int_equal(f.count[i], 0);
@@ -315,6 +317,65 @@ static void test_head(void **state)
     }
     assert_false(chain_head_read(l.chain[0].hmac, span_of(l.slot[1], CHAIN_SLOT - 1), &h));
     assert_true(chain_slot_empty(span_of("\0\0\0", 3)));
+    clear(&l);
+}
+
+/* A slot of a run that has written nothing: it says what it is to follow. */
+static void head_of_none(struct log *l, unsigned slot, const char *follows)
+{
+    struct chain_head h = { .seq = 0, .time = 5000 + slot, .run = "0run0tri" };
+    memcpy(h.hash, follows, sizeof(h.hash));
+    chain_head_print(l->chain[0].hmac, &h, l->slot[slot]);
+}
+
+static void expect_one(const struct log *l, enum chain_finding finding)
+{
+    struct found f = check(l, 0);
+    assert_int_equal(f.count[finding], 1);
+}
+
+/* Without it a log that was cut off would look whole. */
+static void test_head_of_nothing(void **state)
+{
+    (void)state;
+    struct log l;
+    make(&l);
+    memset(l.slot, 0, sizeof(l.slot));
+    expect_one(&l, CHAIN_HEAD);
+    take_out(&l, 10, l.lines - 10);
+    expect_one(&l, CHAIN_HEAD);
+    clear(&l);
+    make(&l);
+    take_out(&l, 10, l.lines - 10); /* the whole second run */
+    memcpy(l.slot[1], l.slot[0], CHAIN_SLOT);
+    memset(l.slot[0], 0, CHAIN_SLOT);
+    struct found f = check(&l, 0); /* turned back with the log, as it was: nothing tells that */
+    assert_int_equal(f.count[CHAIN_HEAD], 0);
+    clear(&l);
+}
+
+/* Starts that came to nothing have taken the slots of the runs that wrote. */
+static void test_head_of_runs_that_wrote_nothing(void **state)
+{
+    (void)state;
+    struct log l;
+    make(&l);
+    head_of_none(&l, 0, l.chain[1].hash);
+    for (unsigned i = 0; i < 2; i++) {
+        struct found f = check(&l, 0);
+        for (enum chain_finding k = 0; k <= CHAIN_NOTE; k++)
+            assert_int_equal(f.count[k], 0);
+        head_of_none(&l, 1, l.chain[1].hash);
+    }
+    take_out(&l, l.lines - 4, 4);
+    struct found f = check(&l, 0);
+    assert_int_equal(f.count[CHAIN_CUT_OFF], 1);
+    clear(&l);
+    make(&l);
+    take_out(&l, 10, l.lines - 10);
+    head_of_none(&l, 0, l.chain[0].hash); /* the newest slot is one of nothing, the next one is of what is cut off */
+    f = check(&l, 0);
+    assert_int_equal(f.count[CHAIN_CUT_OFF], 2);
     clear(&l);
 }
 
@@ -367,6 +428,8 @@ int main(void)
         cmocka_unit_test(test_gap_in_seq),
         cmocka_unit_test(test_another_key),
         cmocka_unit_test(test_head),
+        cmocka_unit_test(test_head_of_nothing),
+        cmocka_unit_test(test_head_of_runs_that_wrote_nothing),
         cmocka_unit_test(test_lines_that_are_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
