@@ -135,6 +135,8 @@ static void learn_field(struct stage *s, const struct record_field *f)
         s->upstream = span_eq(f->str, SPAN_LIT("upstream"));
     else if (field == FIELD_NAME && x->rules.client_ip != REDACT_KEEP)
         add_name(x->client_name, &x->client_names, f->str);
+    else if (field == FIELD_ADDRESS)
+        redact_know_address(x, f->str);
     else if (field == FIELD_USER && redact_user_how(x, f->str) != REDACT_KEEP)
         add_name(x->user, &x->users, f->str);
     else if (field == FIELD_HOST && f->key == KEY_HOST && !netaddr_parse_ip(&x->client, f->str))
@@ -146,7 +148,7 @@ static void learn_field(struct stage *s, const struct record_field *f)
 static void learn(struct stage *s, const struct record *in)
 {
     struct redact *x = s->x;
-    x->client_names = x->users = x->our_count = 0;
+    x->client_names = x->users = x->addresses = x->our_count = 0;
     x->client.family = NETADDR_NONE;
     if (x->rules.client_ip != REDACT_KEEP)
         add_name(x->client_name, &x->client_names, in->client_name);
@@ -156,16 +158,16 @@ static void learn(struct stage *s, const struct record *in)
         s->depth -= f->type == REC_CLOSE || f->type == REC_CLOSE_LIST;
         if (f->type == REC_STR)
             learn_field(s, f);
+        else if (f->type == REC_RCPT_TO && f->rcpts.n == 1)
+            redact_know_address(x, f->rcpts.p[0].address);
     }
 }
 
 static struct span put_address(struct redact *x, struct span address)
 {
-    struct span local, domain;
     if (address.n == 0)
         return address;
-    redact_split(address, &local, &domain);
-    redact_put_address(x, local, domain, x->rules.addresses);
+    redact_put_whole(x, address);
     return redact_take(x);
 }
 
@@ -256,7 +258,7 @@ static struct span put_text(struct redact *x, const struct record_field *f, stru
 {
     if (x->rules.addresses != REDACT_KEEP && is_address_header(f->name))
         return redact_addresses_of(x, s);
-    return redact_text(x, s);
+    return f->key == KEY_LINE ? redact_command(x, s) : redact_text(x, s);
 }
 
 /* False: the field goes. A null sender is nobody's address. */
@@ -319,11 +321,13 @@ static bool put_rcpts(struct redact *x, struct record_field *f)
         return false;
     for (size_t i = 0; i < f->rcpts.n; i++) {
         list[i] = f->rcpts.p[i];
+        bool known = f->type == REC_RECIPIENTS && redact_know_address(x, list[i].address);
         list[i].hidden = drop;
         if (!drop)
             list[i].address = keep ? redact_text(x, list[i].address) : put_address(x, list[i].address);
         if (f->type == REC_RECIPIENTS)
             list[i].reply = redact_text(x, list[i].reply);
+        x->addresses -= known;
     }
     f->rcpts.p = list;
     return true;

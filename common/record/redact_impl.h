@@ -1,4 +1,5 @@
-/* The inside of redaction: redact.c (fields), redact_text.c (what stands in text) and redact_value.c (one value). */
+/* The inside of redaction: redact.c (fields), redact_line.c (texts as a whole), redact_text.c (what stands in text) and
+ * redact_value.c (one value). */
 #ifndef COMMON_RECORD_REDACT_IMPL_H
 #define COMMON_RECORD_REDACT_IMPL_H
 
@@ -15,6 +16,9 @@ struct redact {
     /* Of the record under way: names to look for, and addresses that are not the client's. */
     struct span client_name[REDACT_NAMES_MAX], user[REDACT_NAMES_MAX];
     unsigned client_names, users;
+    /* Envelope addresses that don't look like one, and are known by their text alone. */
+    struct span address[REDACT_NAMES_MAX];
+    unsigned addresses;
     struct netaddr ours[REDACT_OURS_MAX];
     unsigned our_count;
     struct netaddr client; /* is not ours, even where the two are one machine */
@@ -37,8 +41,28 @@ enum redact_how redact_user_how(const struct redact *x, struct span user);
 /* Cuts an address in two at its last '@'; what can't be a domain is not in either. */
 bool redact_split(struct span address, struct span *local, struct span *domain);
 
+/* One walk over a text. */
+struct redact_walk {
+    struct redact *x;
+    struct span text;
+    size_t at, copied; /* text before `copied` is in x->text */
+    bool changed;
+    bool addresses_only; /* nothing else is looked for or copied */
+    bool domain;         /* no address is looked for */
+};
+/* Up to the text's end. */
+void redact_walk(struct redact_walk *w);
+/* What lies before `from` is copied; the caller puts what stands for [from, end). */
+void redact_replace(struct redact_walk *w, size_t from, size_t end);
+/* Puts what stands for an address that is one as a whole. */
+void redact_put_whole(struct redact *x, struct span address);
+
+/* An envelope address that text may hold; false: it is found there by its looks. */
+bool redact_know_address(struct redact *x, struct span address);
 /* The text with all that it holds redacted; the text itself where nothing is to be changed. */
 struct span redact_text(struct redact *x, struct span text);
+/* The same of what a client said. */
+struct span redact_command(struct redact *x, struct span line);
 /* The addresses in it alone, with commas between: display names are people's names. */
 struct span redact_addresses_of(struct redact *x, struct span text);
 /* Takes x->text into x->mem. */

@@ -2,30 +2,23 @@
  * is found is replaced, what lies between is copied. In doubt more is taken than less: four numbers with dots are an
  * IP address whatever they were meant for, and where they are part of a name (45.113.0.203.dnsbl.example, a name like
  * dsl-203-0-113-45) they are not shown in part, for a part of a number turned round would complete the other part. */
-#include "common/codec.h"
 #include "common/record/redact_impl.h"
 
-enum { QUOTED_MAX = 1024 };
-
-struct walk {
-    struct redact *x;
-    struct span text;
-    size_t at, copied; /* text before `copied` is in x->text */
-    bool changed;
-    bool addresses_only; /* nothing else is looked for or copied */
-    bool domain;         /* no address is looked for */
-};
+enum { QUOTED_MAX = 1024, BRACKETS_MAX = 1024, NIBBLES_MIN = 16 };
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 static bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 static bool is_local(char c) { return redact_is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~.", c) != NULL); }
 static bool is_domain(char c) { return redact_is_alnum(c) || c == '.' || c == '-' || c == '_'; }
 
-static char at(const struct walk *w, size_t i) { return i < w->text.n ? w->text.p[i] : '\0'; }
-static struct span part(const struct walk *w, size_t from, size_t end) { return span_of(w->text.p + from, end - from); }
+static char at(const struct redact_walk *w, size_t i) { return i < w->text.n ? w->text.p[i] : '\0'; }
+static struct span part(const struct redact_walk *w, size_t from, size_t end)
+{
+    return span_of(w->text.p + from, end - from);
+}
 
 /* What lies before `from` is copied; the caller puts what stands for [from, end). */
-static void replace(struct walk *w, size_t from, size_t end)
+void redact_replace(struct redact_walk *w, size_t from, size_t end)
 {
     if (!w->addresses_only)
         buf_append(&w->x->text, w->text.p + w->copied, from - w->copied);
@@ -35,9 +28,9 @@ static void replace(struct walk *w, size_t from, size_t end)
     w->changed = true;
 }
 
-static void put_star(struct walk *w) { buf_append(&w->x->text, "*", 1); }
+static void put_star(struct redact_walk *w) { buf_append(&w->x->text, "*", 1); }
 
-static size_t domain_end(const struct walk *w, size_t i)
+static size_t domain_end(const struct redact_walk *w, size_t i)
 {
     if (at(w, i) == '[') {
         size_t end = i + 1;
@@ -50,15 +43,16 @@ static size_t domain_end(const struct walk *w, size_t i)
     return i;
 }
 
-/* Behind the '@', or what it is called in a URL, at i; 0: there is none, or no domain. */
-static size_t behind_at(const struct walk *w, size_t i)
+/* Behind the '@', or what it is called in a URL or in xtext, at i; 0: there is none, or no domain. */
+static size_t behind_at(const struct redact_walk *w, size_t i)
 {
-    size_t next = at(w, i) == '@' ? i + 1 : at(w, i) == '%' && at(w, i + 1) == '4' && at(w, i + 2) == '0' ? i + 3 : 0;
+    bool coded = (at(w, i) == '%' || at(w, i) == '+') && at(w, i + 1) == '4' && at(w, i + 2) == '0';
+    size_t next = at(w, i) == '@' ? i + 1 : coded ? i + 3 : 0;
     return next < w->text.n && (is_domain(w->text.p[next]) || domain_end(w, next) > next) ? next : 0;
 }
 
 /* The end of a local part that begins at i, where an '@' is; else i. */
-static size_t local_end(const struct walk *w, size_t i)
+static size_t local_end(const struct redact_walk *w, size_t i)
 {
     size_t end = i, max = min_size(w->text.n, i + QUOTED_MAX);
     if (at(w, i) == '"') {
@@ -71,17 +65,76 @@ static size_t local_end(const struct walk *w, size_t i)
     return behind_at(w, end) != 0 ? end : i;
 }
 
-/* "AUTH=bob", "id=bob": the key is not of the local part. An address with '=' before its name loses the wrong part to
- * nobody: both are of it, and hidden as one where the key isn't letters alone. */
-static size_t behind_key(const struct walk *w, size_t from, size_t end)
+static bool is_one_of(struct span word, const char *const *list, size_t n)
 {
-    size_t i = from;
-    while (i < end && redact_is_alnum(w->text.p[i]) && (unsigned char)w->text.p[i] < 0x80 && !is_digit(w->text.p[i]))
-        i++;
-    return i > from && i + 1 < end && w->text.p[i] == '=' ? i + 1 : from;
+    for (size_t i = 0; i < n; i++) {
+        if (span_eq_nocase(word, span_str(list[i])))
+            return true;
+    }
+    return false;
 }
 
-static bool take_address(struct walk *w)
+/* "AUTH=bob", "id=bob": the key is not of the local part. Of any other '=' both sides are: many a sender's address has
+ * that of the recipient in it. */
+static size_t behind_key(const struct redact_walk *w, size_t from, size_t end)
+{
+    static const char *const keys[] = { "auth",   "id",   "from",      "to",   "user", "login",
+                                        "sender", "rcpt", "recipient", "helo", "name", "email" };
+    const char *sign = memchr(w->text.p + from, '=', end - from);
+    size_t key = sign != NULL ? (size_t)(sign - w->text.p) : from;
+    return key + 1 < end && is_one_of(part(w, from, key), keys, ARRAY_LEN(keys)) ? key + 1 : from;
+}
+
+void redact_put_whole(struct redact *x, struct span address)
+{
+    struct span local, domain;
+    redact_split(address, &local, &domain);
+    redact_put_address(x, local, domain, x->rules.addresses);
+}
+
+/* All of it is what take_address() would take. */
+static bool is_plain(struct span address)
+{
+    const char *sign = address.n > 0 ? memchr(address.p, '@', address.n) : NULL;
+    size_t n = sign != NULL ? (size_t)(sign - address.p) : 0;
+    for (size_t i = 0; i < address.n; i++) {
+        if (i != n && !(i < n ? is_local(address.p[i]) : is_domain(address.p[i])))
+            return false;
+    }
+    return n > 0 && n + 1 < address.n;
+}
+
+bool redact_know_address(struct redact *x, struct span address)
+{
+    if (x->rules.addresses == REDACT_KEEP || address.n == 0 || is_plain(address) || x->addresses == REDACT_NAMES_MAX)
+        return false;
+    x->address[x->addresses++] = address;
+    return true;
+}
+
+/* What stands between brackets is one address, whatever signs it has, or a local part alone. Not what stands for one
+ * in the texts of servers, nor a source route before it. */
+static bool take_brackets(struct redact_walk *w)
+{
+    static const char *const words[] = { "CR", "LF", "CRLF", "NUL", "SP", "address", "domain", "hostname" };
+    size_t from = w->at + 1, end = from, max = min_size(w->text.n, from + BRACKETS_MAX);
+    bool local = true, sign = false;
+    if (at(w, w->at) != '<')
+        return false;
+    for (; end < max && w->text.p[end] != '>' && w->text.p[end] != '<'; end++) {
+        local &= is_local(w->text.p[end]);
+        sign |= w->text.p[end] == '@';
+    }
+    struct span inside = part(w, from, end);
+    if (end == max || w->text.p[end] != '>' || inside.n == 0 || is_plain(inside) || inside.p[0] == '@' ||
+        (!sign && !local && inside.p[0] != '"') || is_one_of(inside, words, ARRAY_LEN(words)))
+        return false;
+    redact_replace(w, from, end);
+    redact_put_whole(w->x, inside);
+    return true;
+}
+
+static bool take_address(struct redact_walk *w)
 {
     size_t from = w->at, end = local_end(w, from);
     if (end == from)
@@ -97,13 +150,13 @@ static bool take_address(struct walk *w)
         name.n--;
         stop--;
     }
-    replace(w, from, stop);
+    redact_replace(w, from, stop);
     redact_put_address(w->x, local, name, w->x->rules.addresses);
     return true;
 }
 
 /* A word stands here and ends here; its own ends may be anything. */
-static bool is_word(const struct walk *w, struct span word)
+static bool is_word(const struct redact_walk *w, struct span word)
 {
     size_t i = w->at;
     return word.n > 0 && span_begins_nocase(span_skip(w->text, i), word) &&
@@ -111,13 +164,26 @@ static bool is_word(const struct walk *w, struct span word)
            (!redact_is_alnum(at(w, i + word.n)) || !redact_is_alnum(word.p[word.n - 1]));
 }
 
-static bool take_name(struct walk *w)
+static bool take_known(struct redact_walk *w)
+{
+    for (unsigned i = 0; i < w->x->addresses; i++) {
+        struct span address = w->x->address[i];
+        if (is_word(w, address)) {
+            redact_replace(w, w->at, w->at + address.n);
+            redact_put_whole(w->x, address);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_name(struct redact_walk *w)
 {
     struct redact *x = w->x;
     for (unsigned i = 0; i < x->client_names; i++) {
         if (is_word(w, x->client_name[i])) {
             struct span name = x->client_name[i];
-            replace(w, w->at, w->at + name.n);
+            redact_replace(w, w->at, w->at + name.n);
             redact_put_name(x, name);
             return true;
         }
@@ -125,7 +191,7 @@ static bool take_name(struct walk *w)
     for (unsigned i = 0; i < x->users; i++) {
         if (is_word(w, x->user[i])) {
             struct span user = x->user[i];
-            replace(w, w->at, w->at + user.n);
+            redact_replace(w, w->at, w->at + user.n);
             redact_put_user(x, user);
             return true;
         }
@@ -143,7 +209,7 @@ static bool is_ours(const struct redact *x, const struct netaddr *ip)
 }
 
 /* An address of ours is passed over. `bare`: it is not part of a name. */
-static void put_ip(struct walk *w, size_t end, bool bare)
+static void put_ip(struct redact_walk *w, size_t end, bool bare)
 {
     struct netaddr ip;
     bool good = bare && netaddr_parse_ip(&ip, part(w, w->at, end));
@@ -151,7 +217,7 @@ static void put_ip(struct walk *w, size_t end, bool bare)
         w->at = end;
         return;
     }
-    replace(w, w->at, end);
+    redact_replace(w, w->at, end);
     if (good)
         redact_put_ip(w->x, &ip);
     else
@@ -161,7 +227,7 @@ static void put_ip(struct walk *w, size_t end, bool bare)
 static bool is_name_char(char c) { return redact_is_alnum(c) || c == '-' || c == '_'; }
 
 /* Four groups of digits or more, with one kind of sign between. */
-static bool take_quad(struct walk *w)
+static bool take_quad(struct redact_walk *w)
 {
     size_t i = w->at, end = i, groups = 0, longest = 0;
     char before = i > 0 ? w->text.p[i - 1] : ' ', sign = '\0';
@@ -177,12 +243,12 @@ static bool take_quad(struct walk *w)
         groups++;
         end = i += digits;
         char c = at(w, i);
-        if ((c != '.' && c != '-') || (sign != '\0' && c != sign))
+        if ((c != '.' && c != '-' && c != '_') || (sign != '\0' && c != sign))
             break;
         sign = c;
         i++;
     }
-    if (groups < 4 || (sign == '-' && longest > 3))
+    if (groups < 4 || (sign != '.' && longest > 3))
         return false;
     char after = at(w, end), beyond = at(w, end + 1);
     bool in_name = is_name_char(before) || (before == '.' && w->at > 1 && is_name_char(w->text.p[w->at - 2])) ||
@@ -193,7 +259,7 @@ static bool take_quad(struct walk *w)
 
 /* A run of hexadecimal digits, colons and dots is an IPv6 address, or has so much of one that it is not shown. "IPv6:"
  * may stand before it, and a lone colon be no part of it. */
-static bool take_v6(struct walk *w)
+static bool take_v6(struct redact_walk *w)
 {
     struct netaddr ip;
     size_t from = w->at, end, colons = 0;
@@ -221,25 +287,58 @@ static bool take_v6(struct walk *w)
     return true;
 }
 
-static bool take_ip(struct walk *w)
+/* An IPv6 address in a name: eight groups with '-' between, or fewer with "--" among them; or its digits one by one,
+ * as DNS has them. */
+static bool take_v6_name(struct redact_walk *w)
+{
+    size_t i = w->at, end = i, groups = 0, longest = 0;
+    char sign = '\0';
+    bool twice = false, digit = false;
+    if (!is_hex(w->text.p[i]) || (i > 0 && is_hex(w->text.p[i - 1])))
+        return false;
+    for (;;) {
+        size_t digits = 0;
+        for (; is_hex(at(w, i + digits)); digits++)
+            digit |= is_digit(w->text.p[i + digits]);
+        if (digits == 0)
+            break;
+        longest = max_size(longest, digits);
+        groups++;
+        end = i += digits;
+        char c = at(w, i);
+        if ((c != '.' && c != '-') || (sign != '\0' && c != sign))
+            break;
+        sign = c;
+        twice |= c == '-' && at(w, i + 1) == '-';
+        i += c == '-' && at(w, i + 1) == '-' ? 2 : 1;
+    }
+    bool dashes = sign == '-' && longest <= 4 && (groups >= 8 || (twice && groups >= 3));
+    if (!digit || (!dashes && !(sign == '.' && longest == 1 && groups >= NIBBLES_MIN)))
+        return false;
+    redact_replace(w, w->at, end);
+    put_star(w);
+    return true;
+}
+
+static bool take_ip(struct redact_walk *w)
 {
     if (w->x->rules.client_ip == REDACT_KEEP || w->addresses_only)
         return false;
-    return take_v6(w) || take_quad(w);
+    return take_v6(w) || take_v6_name(w) || take_quad(w);
 }
 
 /* Local parts begin where a run of their signs does, so that no address is taken without its beginning. */
-static bool begins_local(const struct walk *w)
+static bool begins_local(const struct redact_walk *w)
 {
     size_t i = w->at;
     return at(w, i) == '"' || (is_local(w->text.p[i]) && (i == 0 || i == w->copied || !is_local(w->text.p[i - 1])));
 }
 
-static void walk(struct walk *w)
+void redact_walk(struct redact_walk *w)
 {
     bool addresses = !w->domain && w->x->rules.addresses != REDACT_KEEP;
     while (w->at < w->text.n) {
-        if (addresses && begins_local(w) && take_address(w))
+        if (addresses && (take_known(w) || take_brackets(w) || (begins_local(w) && take_address(w))))
             continue;
         if ((!w->addresses_only && take_name(w)) || take_ip(w))
             continue;
@@ -247,58 +346,10 @@ static void walk(struct walk *w)
     }
 }
 
-/* XCLIENT and XFORWARD say what they tell: a name is one whatever it looks like. Addresses are found as anywhere. */
-static void take_attribute(struct walk *w, struct span key, struct span value)
-{
-    struct redact *x = w->x;
-    struct buf plain;
-    bool name = span_eq_nocase(key, SPAN_LIT("NAME")), login = span_eq_nocase(key, SPAN_LIT("LOGIN"));
-    if ((!name && !login) || value.n == 0 || value.p[0] == '[')
-        return;
-    buf_init(&plain, NULL);
-    if (!codec_xtext_decode(&plain, value)) {
-        buf_free(&plain);
-        buf_append_span(&plain, value);
-    }
-    if (name ? x->rules.client_ip != REDACT_KEEP : redact_user_how(x, buf_span(&plain)) != REDACT_KEEP) {
-        struct span whole = w->text;
-        size_t from = (size_t)(value.p - whole.p);
-        w->text.n = from;
-        walk(w);
-        w->text = whole;
-        replace(w, from, from + value.n);
-        if (name)
-            redact_put_name(x, buf_span(&plain));
-        else
-            redact_put_user(x, buf_span(&plain));
-    }
-    buf_free(&plain);
-}
-
-static void walk_attributes(struct walk *w)
-{
-    for (size_t i = 0; i < w->text.n;) {
-        struct span word = span_skip(w->text, i);
-        const char *blank = memchr(word.p, ' ', word.n);
-        word.n = blank != NULL ? (size_t)(blank - word.p) : word.n;
-        const char *sign = memchr(word.p, '=', word.n);
-        i += word.n + 1;
-        if (sign != NULL)
-            take_attribute(w, span_head(word, (size_t)(sign - word.p)), span_skip(word, (size_t)(sign + 1 - word.p)));
-    }
-    walk(w);
-}
-
-static bool is_identity(struct span text)
-{
-    struct span line = span_begins_nocase(text, SPAN_LIT("C: ")) ? span_skip(text, 3) : text;
-    return span_begins_nocase(line, SPAN_LIT("XCLIENT ")) || span_begins_nocase(line, SPAN_LIT("XFORWARD "));
-}
-
 void redact_put_domain(struct redact *x, struct span domain)
 {
-    struct walk w = { .x = x, .text = domain, .domain = true };
-    walk(&w);
+    struct redact_walk w = { .x = x, .text = domain, .domain = true };
+    redact_walk(&w);
     buf_append_span(&x->text, span_skip(domain, w.copied));
 }
 
@@ -309,23 +360,10 @@ struct span redact_take(struct redact *x)
     return kept;
 }
 
-struct span redact_text(struct redact *x, struct span text)
-{
-    struct walk w = { .x = x, .text = text };
-    if (is_identity(text))
-        walk_attributes(&w);
-    else
-        walk(&w);
-    if (!w.changed)
-        return text;
-    buf_append_span(&x->text, span_skip(text, w.copied));
-    return redact_take(x);
-}
-
 struct span redact_addresses_of(struct redact *x, struct span text)
 {
-    struct walk w = { .x = x, .text = text, .addresses_only = true };
-    walk(&w);
+    struct redact_walk w = { .x = x, .text = text, .addresses_only = true };
+    redact_walk(&w);
     if (!w.changed && text.n > 0)
         put_star(&w);
     return redact_take(x);

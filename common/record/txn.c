@@ -215,13 +215,15 @@ static bool is_plain(struct span value)
     return true;
 }
 
-static struct span keep_value(struct arena *mem, struct span raw)
+static struct span keep_value(struct arena *mem, struct span raw, bool cut)
 {
-    if (is_plain(raw))
+    if (!cut && is_plain(raw))
         return arena_copy(mem, span_trim(raw));
     struct buf text;
     buf_init(&text, NULL);
     codec_header_decode(&text, raw);
+    if (cut)
+        buf_append(&text, "\xe2\x80\xa6", 3);
     struct span kept = arena_copy(mem, buf_span(&text));
     buf_free(&text);
     return kept;
@@ -236,7 +238,7 @@ void txn_headers(struct txn *t, const struct smtp_header *header)
     for (unsigned i = 0; i < want->count; i++) {
         if (!smtp_header_value(header, i, &raw))
             continue;
-        struct span name = span_str(want->name[i]), value = keep_value(&t->mem, raw);
+        struct span name = span_str(want->name[i]), value = keep_value(&t->mem, raw, smtp_header_is_cut(header, i));
         if (span_eq_nocase(name, SPAN_LIT("message-id"))) {
             t->message_id = value;
         } else if (span_eq_nocase(name, SPAN_LIT("subject"))) {

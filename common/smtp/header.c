@@ -27,6 +27,8 @@ static void catch_bytes(struct smtp_header *h, struct span bytes)
     size_t *len = &h->value[h->catching].len;
     while (*len == 0 && bytes.n > 0 && is_trimmed(bytes.p[0]))
         bytes = span_skip(bytes, 1);
+    for (size_t i = SMTP_HEADER_VALUE_MAX - *len; i < bytes.n && !h->cut[h->catching]; i++)
+        h->cut[h->catching] = !is_trimmed(bytes.p[i]);
     bytes = span_head(bytes, SMTP_HEADER_VALUE_MAX - *len);
     buf_append_span(&h->values, bytes);
     *len += bytes.n;

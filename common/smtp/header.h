@@ -25,7 +25,7 @@ struct smtp_header {
     struct {
         size_t at, len;
     } value[SMTP_HEADER_WANT_MAX]; /* the first occurrence of each */
-    bool have[SMTP_HEADER_WANT_MAX];
+    bool have[SMTP_HEADER_WANT_MAX], cut[SMTP_HEADER_WANT_MAX];
 };
 
 void smtp_header_init(struct smtp_header *h, const struct smtp_header_want *want, struct buf_pool *pool);
@@ -35,5 +35,7 @@ void smtp_header_free(struct smtp_header *h);
 void smtp_header_feed(struct smtp_header *h, struct span bytes);
 /* The raw value of want->name[i], trimmed, with its folding; false if it was not there. Good until free. */
 bool smtp_header_value(const struct smtp_header *h, unsigned i, struct span *value);
+/* Was it longer than SMTP_HEADER_VALUE_MAX? */
+static inline bool smtp_header_is_cut(const struct smtp_header *h, unsigned i) { return h->cut[i]; }
 
 #endif

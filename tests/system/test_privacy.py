@@ -119,6 +119,78 @@ def test_identity_and_login(world, tmp_path, key, how):
         assert word not in told, (word, re.findall(".{120}" + re.escape(word) + ".{80}", told)[:3])
 
 
+ODD = {
+    "no domain": ["MAIL FROM:<planted>", "RCPT TO:planted", "RCPT TO:<planted%x.example>", "VRFY planted", "EXPN planted"],
+    "bang path": ["MAIL FROM:<host!planted>", "RCPT TO:<planted!b>"],
+    "xtext": ["MAIL FROM:<a@b.example> AUTH=planted+40x.example ENVID=planted+40x.example",
+              "RCPT TO:<c@d.example> ORCPT=rfc822;planted+40x.example"],
+    "other's": ["MAIL FROM:<planted=x.example@bounce.example>", "RCPT TO:<c@d.example>"],
+    "quoted in part": ['MAIL FROM:<planted."q"@x.example>', 'RCPT TO:<"planted one".b@x.example>'],
+    "broken": ["MAIL FROM:<planted one@x.example>", 'MAIL FROM:<planted"b@x.example>', "MAIL planted",
+               "MAIL FROM:<a@b.example>", "RCPT TO:<planted@[ 192.0.2.1 ]>", "RCPT TO:<planted@#1>",
+               "RCPT TO:<planted@>", "RCPT TO:<planted(c)@x.example>"],
+    "long": ["MAIL FROM:<a@b.example>", "RCPT TO:<planted@x.example>"],
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_addresses(world, tmp_path, key, odd):
+    """What is no proper address is somebody's all the same, also where a server repeats it or its beginning alone."""
+    def refuse(_, line):
+        said = line[line.index(b":") + 1:].split(b" ORCPT")[0].strip(b"<>\r\n ")
+        text = b"y" * 490 + b" <" + b"planted" * 9 + b"@x.example>" if odd == "long" else b"<%s>: User unknown, not <planted>" % said
+        return b"550 5.1.1 %s\r\n" % text
+
+    path = tmp_path / "ecs.log"
+    tap = world.tap(world.mta(ehlo=b"250-mx.example\r\n250 DSN\r\n", rcpt=refuse), {"log": {
+        "redact": {"addresses": "hash", "key_file": key},
+        "outputs": [{"type": "stdout"}, {"type": "file", "path": str(path), "format": "ecs"}]}})
+    c = tap.client()
+    c.ehlo()
+    for line in ODD[odd] + ["RSET"]:
+        c.cmd(line)
+    c.quit()
+    tap.closed(c)
+    tap.stop(check=False)
+    told = outputs(tap, path)
+    assert "planted" not in told, re.findall(".{80}planted.{60}", told)[:3]
+    assert tap.records("message")
+
+
+def test_a_header_that_is_cut(world, tmp_path, key):
+    """What is left of an address does not look like one; and the cut is seen."""
+    long = "y" * 2030 + " " + "planted" * 5 + "@x.example"
+    tap = world.tap(world.mta(), {"log": {"headers": ["subject", "x-note"], "max_record": 60000,
+                                          "redact": {"addresses": "hash", "key_file": key}}})
+    c = tap.client()
+    c.ehlo()
+    assert c.deliver(f"Subject: {long}\r\nX-Note: {'y' * 2040} \"planted planted\"@x\r\n\r\nx\r\n"
+                     .encode()).code == 250
+    c.quit()
+    tap.closed(c)
+    tap.stop(check=False)
+    message = tap.records("message")[0]
+    assert message["subject"].endswith("…") and message["headers"]["x-note"].endswith("…")
+    assert "plant" not in bytes(tap.log.raw).decode()
+
+
+@pytest.mark.parametrize("host", ["2001-db8-0-0-0-0-0-b009.example", "host-2001-db8--b009.example", "203_0_113_45.example",
+                                  "9.0.0.b.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.zen.example"])
+def test_addresses_in_names(world, tmp_path, key, host):
+    tap = world.tap(world.mta(rcpt=b"554 5.7.1 %s is listed\r\n" % host.encode()),
+                    {"log": {"redact": {"client_ip": "mask"}}})
+    c = tap.client()
+    c.ehlo(host)
+    c.mail()
+    c.cmd("RCPT TO:<b@c.example>", 554)
+    c.quit()
+    tap.closed(c)
+    tap.stop(check=False)
+    told, name = bytes(tap.log.raw).decode(), host[:host.index(".zen" if "zen" in host else ".example")]
+    for i in range(len(name) - 7):
+        assert name[i:i + 8] not in told, re.findall(".{60}" + re.escape(name[i:i + 8]) + ".{60}", told)[:3]
+
+
 def test_one_rule_leaves_the_others(world, tmp_path, key):
     tap, _, path = session(world, {"client_ip": "mask"}, key, tmp_path)
     told = outputs(tap, path)

@@ -115,9 +115,31 @@ static void test_value_max(void **state)
         feed_cut(&h, span_of(text, sizeof(text)), steps[i], steps[i]);
         assert_true(smtp_header_value(&h, 1, &value));
         assert_true(span_eq(value, span_of(text + 9, SMTP_HEADER_VALUE_MAX)));
+        assert_true(smtp_header_is_cut(&h, 1));
         assert_true(smtp_header_value(&h, 2, &value));
         assert_true(span_eq(value, SPAN_LIT("a")));
+        assert_false(smtp_header_is_cut(&h, 2));
         smtp_header_free(&h);
+    }
+}
+
+/* White space behind it is not of it. */
+static void test_value_of_the_most(void **state)
+{
+    (void)state;
+    char text[SMTP_HEADER_VALUE_MAX + 32];
+    for (size_t more = 0; more < 2; more++) {
+        for (size_t step = 1; step < 3000; step += 700) {
+            struct smtp_header h;
+            size_t n = SMTP_HEADER_VALUE_MAX + more;
+            memcpy(text, "Subject:", 8);
+            memset(text + 8, 'x', n);
+            memcpy(text + 8 + n, " \r\n \r\n\r\n", 8);
+            smtp_header_init(&h, &want, NULL);
+            feed_cut(&h, span_of(text, n + 16), step, step);
+            assert_int_equal(smtp_header_is_cut(&h, 1), more);
+            smtp_header_free(&h);
+        }
     }
 }
 
@@ -182,10 +204,8 @@ static void test_long_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),
-        cmocka_unit_test(test_value_max),
-        cmocka_unit_test(test_full),
-        cmocka_unit_test(test_long_name),
+        cmocka_unit_test(test_table), cmocka_unit_test(test_value_max), cmocka_unit_test(test_value_of_the_most),
+        cmocka_unit_test(test_full),  cmocka_unit_test(test_long_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

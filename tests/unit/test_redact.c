@@ -81,6 +81,31 @@ static void test_mask_text(void **state)
         { "a2001:db8::1", "*" },
         { "2001:db8::1x", "*x" },
         { "at 10:30:15 and 1:2", "at 10:30:15 and 1:2" },
+        { "dyn-2001-db8-0-0-0-0-0-b009.example", "dyn-*.example" },
+        { "2001-db8--b009.dyn.example", "*.dyn.example" },
+        { "9.0.0.b.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.zen.example", "*.zen.example" },
+        { "203_0_113_45.example", "*.example" },
+        { "face--off dead-beef-cafe 550e8400-e29b-41d4", "face--off dead-beef-cafe 550e8400-e29b-41d4" },
+        { "<bob=example.com@bounce.example> bob=example.com@bounce.example", "<*@bounce.example> *@bounce.example" },
+        { "550 <bob>: no, <bob%x.example>, <\"bob b\">", "550 <*>: no, <*>, <*>" },
+        { "<bob.\"b b\"@x.example> <bob b@x.example> <bob@#12> <bob@>", "<*@x.example> <*@x.example> <*> <*>" },
+        { "354 end with <CR><LF>.<CR><LF>, or <crlf>", "354 end with <CR><LF>.<CR><LF>, or <crlf>" },
+        { "C: <25 bytes of DATA> <> TO:<address>", "C: <25 bytes of DATA> <> TO:<address>" },
+        { "ENVID=bob+40example.com bob+40s@example.com", "*@example.com *@example.com" },
+        { "no such user bobb\xe2\x80\xa6", "no such user *\xe2\x80\xa6" },
+        { "no such user <bob b\xe2\x80\xa6", "no such user <*\xe2\x80\xa6" },
+        { "no \"such\" user \"bob b\xe2\x80\xa6", "no \"such\" user \"*\xe2\x80\xa6" },
+        { "a@b and \xe2\x80\xa6", "*@b and \xe2\x80\xa6" },
+        { "from bob@example.co\xe2\x80\xa6", "from *\xe2\x80\xa6" },
+        { "C: MAIL FROM:<bob> AUTH=bob ENVID=x", "C: MAIL FROM:<*> AUTH=* ENVID=x" },
+        { "C: MAIL FROM:<> AUTH=<>", "C: MAIL FROM:<> AUTH=<>" },
+        { "C: mail from: bob SIZE=5", "C: mail from: * SIZE=5" },
+        { "C: RCPT TO:<@relay.example:a b@c> ORCPT=rfc822;bob", "C: RCPT TO:*@c" },
+        { "C: RCPT TO:<@relay.example:bob@c> ORCPT=rfc822;bob+40d", "C: RCPT TO:<*@c> ORCPT=rfc822;*@d" },
+        { "C: RCPT bob", "C: RCPT *" },
+        { "C: VRFY bob", "C: VRFY *" },
+        { "C: EXPN", "C: EXPN" },
+        { "Mail accepted", "Mail accepted" },
         { "XCLIENT NAME=host.example.com ADDR=203.0.113.45 LOGIN=joe HELO=x", //
           "XCLIENT NAME=*.example.com ADDR=203.0.113.0 LOGIN=* HELO=x" },
         { "C: XFORWARD NAME=[UNAVAILABLE] HELO=a@b", "C: XFORWARD NAME=[UNAVAILABLE] HELO=*@b" },
@@ -97,6 +122,35 @@ static void test_mask_text(void **state)
         if (strcmp(text_of(x, rows[i][0]), rows[i][1]) != 0)
             fail_msg("%s\n became %s\n not    %s", rows[i][0], text_of(x, rows[i][0]), rows[i][1]);
     }
+    redact_free(&x);
+}
+
+/* Of a record's envelope what doesn't look like an address is known wherever it stands. */
+static void test_odd_addresses(void **state)
+{
+    (void)state;
+    static const struct record_rcpt list[] = {
+        { .address = SPAN_LIT("bob"), .reply = SPAN_LIT("bob is unknown, Bobby too") },
+        { .address = SPAN_LIT("alice@x.example"), .reply = SPAN_LIT("bob is unknown here") },
+    };
+    struct redact *x = make(REDACT_MASK, REDACT_KEEP, REDACT_KEEP, REDACT_KEEP);
+    struct record r, out;
+    struct arena mem;
+    arena_init(&mem, NULL, 0);
+    record_begin(&r, TNX_RCPT, 0);
+    record_cstr(&r, KEY_MAIL_FROM, "carol.\"c c\"@y.example");
+    record_cstr(&r, KEY_RCPT_TO, "TO:<dave@ z.example>");
+    record_rcpts(&r, KEY_RECIPIENTS, REC_RECIPIENTS, list, 2);
+    record_cstr(&r, KEY_LINE, "vrfy bob");
+    record_cstr(&r, KEY_MSG, "TO:<dave@ z.example> from carol.\"c c\"@y.example");
+    redact_record(x, &out, &r, &mem);
+    assert_true(span_eq(out.field[0].str, SPAN_LIT("*@y.example")));
+    assert_true(span_eq(out.field[1].str, SPAN_LIT("*")));
+    assert_true(span_eq(out.field[2].rcpts.p[0].reply, SPAN_LIT("* is unknown, Bobby too")));
+    assert_true(span_eq(out.field[2].rcpts.p[1].reply, SPAN_LIT("bob is unknown here")));
+    assert_true(span_eq(out.field[3].str, SPAN_LIT("vrfy *")));
+    assert_true(span_eq(out.field[4].str, SPAN_LIT("* from *@y.example")));
+    arena_free(&mem);
     redact_free(&x);
 }
 
@@ -427,6 +481,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mask_text),
+        cmocka_unit_test(test_odd_addresses),
         cmocka_unit_test(test_one_rule),
         cmocka_unit_test(test_hash),
         cmocka_unit_test(test_hashes_of_ips_differ),
