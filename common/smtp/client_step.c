@@ -38,11 +38,11 @@ void smtp_step_free(struct smtp_step *step)
 
 void smtp_steps_free(struct list *steps)
 {
-    struct list *first;
-    while ((first = list_first(steps)) != NULL) {
-        list_remove(first);
-        smtp_step_free(LIST_ENTRY(first, struct smtp_step, node));
+    for (struct list *node = steps->next, *next; node != steps; node = next) {
+        next = node->next;
+        smtp_step_free(LIST_ENTRY(node, struct smtp_step, node));
     }
+    list_init(steps);
 }
 
 /* What is secret of its text: in AUTH, what stands behind the mechanism. */
