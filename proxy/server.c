@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proxy/log/clock.h"
 #include "proxy/notify.h"
 #include "proxy/relay/auth_backends.h"
 #include "proxy/reload.h"
@@ -165,19 +166,21 @@ static void stop_workers(struct server *s)
         worker_join(&s->worker[i]);
 }
 
-static void free_parts(struct server *s)
+/* False: a thread is left to itself (offload.h). */
+static bool free_parts(struct server *s)
 {
     for (size_t i = 0; s->listener != NULL && i < s->settings->listeners; i++)
         listener_close(&s->listener[i]);
     free(s->listener);
     free(s->worker);
     passed_free(&s->passed);
-    auth_shared_free(&s->auth);
+    bool ended = auth_shared_free(&s->auth, s->stop_by - clock_mono());
     limits_free(&s->limits);
     balance_free(&s->balance);
     settings_unref(&s->settings);
     if (s->wake_fd >= 0)
         close(s->wake_fd);
+    return ended;
 }
 
 static unsigned worker_count(const struct settings *set)
@@ -198,14 +201,14 @@ bool server_start(struct server *s, struct settings *settings, const struct work
     s->auth = auth_shared_new();
     if (!open_listeners(s, fault, arg) || !become_user(settings, fault, arg) ||
         (s->log = log_start(&settings->log, s->workers + 1, fault, arg)) == NULL) {
-        free_parts(s);
+        (void)!free_parts(s);
         return false;
     }
     s->logger = log_logger(s->log, s->workers, on_log_change, s);
     if (!start_workers(s, fault, arg)) {
         stop_workers(s);
         log_stop(&s->log, 0);
-        free_parts(s);
+        (void)!free_parts(s); /* no session came, so there was no hash */
         return false;
     }
     for (size_t i = 0; i < settings->listeners; i++)
@@ -254,6 +257,7 @@ static void begin_stop(struct server *s)
         return;
     }
     s->stopping = true;
+    s->stop_by = clock_mono() + s->settings->timeouts.shutdown;
     restart_cancel(&s->restart);
     if (!s->handed_over)
         notify_systemd("STOPPING=1");
@@ -370,6 +374,9 @@ int server_wait(struct server *s, server_reload_fn *reload, void *arg)
     uint64_t lost = log_stop(&s->log, s->settings->timeouts.shutdown);
     if (lost > 0)
         fprintf(stderr, "smtptap: %llu records were not written\n", (unsigned long long)lost);
-    free_parts(s);
-    return lost > 0 || gone ? 1 : 0;
+    int status = lost > 0 || gone ? 1 : 0;
+    if (free_parts(s))
+        return status;
+    fflush(NULL);
+    _exit(status);
 }

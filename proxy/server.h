@@ -19,6 +19,7 @@ struct server {
     const struct worker_ops *ops;
     void *ops_arg;
     bool stopping, handed_over;
+    usec_t stop_by; /* monotonic: when timeouts.shutdown has passed since the stop */
     struct passed passed;
     struct restart restart;
 };
@@ -32,7 +33,8 @@ bool server_start(struct server *s, struct settings *settings, const struct work
                   settings_fault *fault, void *arg) MUST_CHECK;
 /* What SIGHUP does: called on the main thread; returns a new reference, or NULL with the faults reported. */
 typedef struct settings *server_reload_fn(settings_fault *fault, void *fault_arg, void *arg);
-/* Serves until a signal ends it. Returns the exit status. Everything of s is freed. */
+/* Serves until a signal ends it. Returns the exit status. Everything of s is freed. Does not return, but ends the
+ * process with that status, where a hash hangs that the exit handlers must not meet. */
 int server_wait(struct server *s, server_reload_fn *reload, void *arg);
 
 #endif

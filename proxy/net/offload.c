@@ -1,6 +1,8 @@
 /* Two locks: the pool's for the queue, a port's for its answers; where both are held the pool's comes first. A port is
  * counted: its loop has one reference, each job under way another, so that a job that ends after its loop has a place
- * to go to. The threads are nicer than the loops, which have sessions to serve. */
+ * to go to. The threads are nicer than the loops, which have sessions to serve.
+ *
+ * Invariant: the pool belongs to offload_free(), but where that gave up waiting, to the last thread in it. */
 #include "proxy/net/offload.h"
 
 #include <ev.h>
@@ -8,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proxy/net/loop.h"
@@ -16,11 +19,11 @@ enum { THREADS_MAX = 16, NICENESS = 5 };
 
 struct offload {
     pthread_mutex_t lock;
-    pthread_cond_t more;
+    pthread_cond_t more, ended;
     struct list queue;
     unsigned waiting, limit;
-    unsigned wanted, started;
-    bool stopping;
+    unsigned wanted, started, alive;
+    bool stopping, abandoned;
     pthread_t thread[THREADS_MAX];
 };
 
@@ -84,6 +87,24 @@ static struct offload_job *next_job(struct offload *o)
     return j;
 }
 
+static void destroy(struct offload *o)
+{
+    pthread_cond_destroy(&o->more);
+    pthread_cond_destroy(&o->ended);
+    pthread_mutex_destroy(&o->lock);
+    free(o);
+}
+
+static void leave(struct offload *o)
+{
+    pthread_mutex_lock(&o->lock);
+    bool last = --o->alive == 0 && o->abandoned;
+    pthread_cond_signal(&o->ended);
+    pthread_mutex_unlock(&o->lock);
+    if (last)
+        destroy(o);
+}
+
 static void *thread_main(void *arg)
 {
     struct offload *o = arg;
@@ -93,6 +114,7 @@ static void *thread_main(void *arg)
         j->work(j);
         answer(j);
     }
+    leave(o);
     return NULL;
 }
 
@@ -102,8 +124,10 @@ static void start_threads(struct offload *o)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (o->started < o->wanted && pthread_create(&o->thread[o->started], NULL, thread_main, o) == 0)
+    while (o->started < o->wanted && pthread_create(&o->thread[o->started], NULL, thread_main, o) == 0) {
         o->started++;
+        o->alive++;
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
@@ -116,26 +140,49 @@ struct offload *offload_new(unsigned threads, unsigned limit)
     o->wanted = threads < THREADS_MAX ? threads : THREADS_MAX;
     o->limit = limit;
     list_init(&o->queue);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&o->lock, NULL);
     pthread_cond_init(&o->more, NULL);
+    pthread_cond_init(&o->ended, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     return o;
 }
 
-void offload_free(struct offload **op)
+/* Under the lock. True: all threads have left. */
+static bool wait_for_threads(struct offload *o, usec_t limit)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    usec_t usec = end.tv_nsec / 1000 + (limit > 0 ? limit : 0);
+    end.tv_sec += (time_t)(usec / USEC_PER_SEC);
+    end.tv_nsec = (long)(usec % USEC_PER_SEC) * 1000;
+    while (o->alive > 0 && pthread_cond_timedwait(&o->ended, &o->lock, &end) == 0)
+        ;
+    return o->alive == 0;
+}
+
+bool offload_free(struct offload **op, usec_t limit)
 {
     struct offload *o = *op;
     *op = NULL;
     if (o == NULL)
-        return;
+        return true;
     pthread_mutex_lock(&o->lock);
     o->stopping = true;
     pthread_cond_broadcast(&o->more);
+    bool ended = wait_for_threads(o, limit);
+    for (unsigned i = 0; i < o->started && !ended; i++)
+        pthread_detach(o->thread[i]);
+    o->abandoned = !ended;
     pthread_mutex_unlock(&o->lock);
+    if (!ended)
+        return false; /* and o may be gone */
     for (unsigned i = 0; i < o->started; i++)
         pthread_join(o->thread[i], NULL);
-    pthread_cond_destroy(&o->more);
-    pthread_mutex_destroy(&o->lock);
-    free(o);
+    destroy(o);
+    return true;
 }
 
 static struct offload_job *take_answer(struct offload_port *p)

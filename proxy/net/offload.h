@@ -29,8 +29,10 @@ struct offload_job {
 
 /* No thread is started before the first job. threads: 0 is one a processor. limit: jobs that wait. */
 struct offload *offload_new(unsigned threads, unsigned limit);
-/* Joins the threads (each ends its job first) and frees what waits. Every port is closed by then. */
-void offload_free(struct offload **o);
+/* Waits for the threads, each of which ends its job first, but no longer than this. Every port is closed by then, so
+ * nothing waits and nobody wants an answer. False: one hangs in its job and is left to itself, with all that it needs;
+ * the process may not run its exit handlers then, for they take away what the libraries use. */
+bool offload_free(struct offload **o, usec_t limit) MUST_CHECK;
 
 /* One loop's end. */
 struct offload_port *offload_port_open(struct offload *o, struct loop *loop);

@@ -41,15 +41,16 @@ struct auth_shared *auth_shared_new(void)
     return s;
 }
 
-void auth_shared_free(struct auth_shared **sp)
+bool auth_shared_free(struct auth_shared **sp, usec_t limit)
 {
     struct auth_shared *s = *sp;
     *sp = NULL;
     if (s == NULL)
-        return;
-    offload_free(&s->pool);
+        return true;
+    bool ended = offload_free(&s->pool, limit);
     explicit_bzero(s->key, sizeof(s->key));
     free(s);
+    return ended;
 }
 
 struct auth_backends *auth_backends_new(struct auth_shared *s, struct loop *loop, struct logger *logger)

@@ -1,6 +1,7 @@
 """Each AUTH command has exactly one `auth` record, which says what the client saw. That there is one, and that its code is
 that of the reply behind it, is in the ledger of each test here; the tests show the rest of it."""
 import threading
+import time
 
 import pytest
 
@@ -198,3 +199,23 @@ def test_the_upstream_says_421(world):
     c.cmd(f"AUTH PLAIN {PLAIN}", 421)
     c.eof()
     assert told(tap, c) == [("PLAIN", "alice", "tempfail", 421, None)]
+
+
+@pytest.mark.parametrize("shutdown", ["500ms", "2s"])
+def test_a_hash_that_does_not_end(world, shutdown):
+    """The end doesn't wait for it: what is to be said is said, and the process goes."""
+    path = world.path("users")
+    with open(path, "w") as f:
+        f.write("alice:$6$rounds=90000000$salt$" + "x" * 86 + "\n")
+    auth = {"mode": "optional", "require_tls": False, "backend": "file", "file": path}
+    tap = world.tap(world.mta(), {"auth": auth, "timeouts": {"shutdown": shutdown}})
+    c = tap.client()
+    c.ehlo()
+    c.send(f"AUTH PLAIN {PLAIN}\r\n".encode())
+    tap.wait("command", side="client", command="AUTH")
+    began = time.monotonic()
+    tap.send_signal(15)
+    c.expect(421)
+    assert told(tap, c) == [("PLAIN", "alice", "tempfail", 421, "shutdown")]
+    tap.stop()
+    assert time.monotonic() - began < 6

@@ -95,7 +95,7 @@ static RIG_UNUSED int auth_rig_teardown(void **state)
     struct auth_rig *a = *state;
     void *log = a->log;
     auth_backends_free(&a->w.auth);
-    auth_shared_free(&a->shared);
+    assert_true(auth_shared_free(&a->shared, 60 * USEC_PER_SEC));
     userfile_unref(&a->ls.users);
     ev_timer_stop(a->w.loop.ev, &a->watchdog);
     loop_free(&a->w.loop);

@@ -28,6 +28,8 @@ static atomic_uint worked, freed, inside;
 static unsigned answered;
 static sem_t gate;
 
+#define ENOUGH (60 * USEC_PER_SEC)
+
 struct job {
     struct offload_job job;
     struct loop *loop;
@@ -95,7 +97,7 @@ static void end(struct fixture *f)
 {
     offload_port_close(&f->port);
     assert_null(f->port);
-    offload_free(&f->pool);
+    assert_true(offload_free(&f->pool, ENOUGH));
     ev_timer_stop(f->loop.ev, &f->watchdog);
     loop_free(&f->loop);
     sem_destroy(&gate);
@@ -221,6 +223,29 @@ static void test_port_closed_under_way(void **state)
     assert_int_equal(atomic_load(&freed), 5);
 }
 
+/* A job hangs: the end doesn't wait for it, and what it has at its own end is still there. */
+static void test_a_job_that_hangs(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        struct fixture f;
+        begin(&f, threads, 8);
+        for (unsigned i = 0; i < threads; i++)
+            assert_true(offload_push(f.port, &make(&f, 9, i == 0)->job));
+        wait_inside(threads);
+        offload_port_close(&f.port);
+        assert_false(offload_free(&f.pool, 20000));
+        assert_null(f.pool);
+        sem_post(&gate);
+        while (atomic_load(&freed) < threads)
+            sched_yield();
+        ev_timer_stop(f.loop.ev, &f.watchdog);
+        loop_free(&f.loop);
+        sem_destroy(&gate);
+        assert_int_equal(answered, 0);
+    }
+}
+
 static void done_quietly(struct offload_job *base) { (void)base; }
 
 /* Many loops on threads of their own, each of which drops every third of its jobs and leaves with some under way. */
@@ -262,7 +287,7 @@ static void test_crowd(void **state)
         assert_int_equal(pthread_create(&thread[i], NULL, crowd, NULL), 0);
     for (int i = 0; i < LOOPS; i++)
         pthread_join(thread[i], NULL);
-    offload_free(&shared);
+    assert_true(offload_free(&shared, ENOUGH));
     assert_int_equal(atomic_load(&freed), LOOPS * JOBS);
 }
 
@@ -275,6 +300,7 @@ int main(void)
         cmocka_unit_test(test_drop),
         cmocka_unit_test(test_post),
         cmocka_unit_test(test_port_closed_under_way),
+        cmocka_unit_test(test_a_job_that_hangs),
         cmocka_unit_test(test_crowd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,7 +58,7 @@ static void end(struct fixture *f)
 {
     own_hashes_free(&f->hashes);
     offload_port_close(&f->port);
-    offload_free(&f->pool);
+    assert_true(offload_free(&f->pool, 60 * USEC_PER_SEC));
     ev_timer_stop(f->loop.ev, &f->watchdog);
     loop_free(&f->loop);
 }
