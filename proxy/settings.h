@@ -110,6 +110,7 @@ struct upstream_settings {
     struct tls_client *tls_client;                /* a reference; NULL where tls is none */
     char *username, *password_file;               /* NULL: not set */
     char *password;                               /* what the file holds; in listeners only; owned, wiped */
+    struct smtp_prints *password_prints;          /* of it; owned; NULL: none */
     char *hostname;
     enum upstream_connect connect;
     enum upstream_identity identity;

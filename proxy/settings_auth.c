@@ -8,6 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/codec.h"
+#include "common/smtp/prints.h"
+#include "proxy/relay/auth_backends.h"
+
 static bool add_mechanism(void *member, struct span text, const char **why)
 {
     enum sasl_mechanism m;
@@ -87,6 +91,7 @@ void settings_close_auth(struct settings *s)
     for (size_t i = 0; i < s->listeners; i++) {
         free(s->listener[i].auth.required_wire);
         wipe(&s->listener[i].upstream.password);
+        smtp_prints_free(&s->listener[i].upstream.password_prints);
     }
 }
 
@@ -192,6 +197,26 @@ static const char *read_password(const char *file, char **out)
     return why;
 }
 
+/* A server that knows the password may repeat it in any reply. */
+static struct smtp_prints *print_password(const struct upstream_settings *u)
+{
+    unsigned char key[SMTP_PRINT_KEY];
+    struct buf message, text;
+    auth_random(key, sizeof(key));
+    struct smtp_prints *p = smtp_prints_new(key);
+    buf_init(&message, NULL);
+    buf_init(&text, NULL);
+    buf_append(&message, "", 1);
+    buf_append_span(&message, span_str(u->username));
+    buf_append(&message, "", 1);
+    buf_append_span(&message, span_str(u->password));
+    codec_base64_encode(&text, buf_span(&message));
+    smtp_prints_add_response(p, SPAN_LIT("PLAIN"), 0, buf_span(&text));
+    sasl_buf_free(&message);
+    sasl_buf_free(&text);
+    return p;
+}
+
 void settings_open_auth(struct settings *s, struct conf *c)
 {
     char path[SETTINGS_PATH];
@@ -203,6 +228,8 @@ void settings_open_auth(struct settings *s, struct conf *c)
         if (why != NULL)
             conf_fault(c, settings_place(c, i, "upstream.password_file", "upstream.password_file", path), "\"%s\": %s",
                        u->password_file, why);
+        else
+            u->password_prints = print_password(u);
     }
 }
 

@@ -13,6 +13,7 @@ struct settings;
 
 /* The process's: threads for slow hashes, which begin with the first login that needs one. Freed after all workers'. */
 struct auth_shared *auth_shared_new(void);
+void auth_random(void *out, size_t n);
 /* False: a hash didn't come to its end within the limit (offload.h). */
 bool auth_shared_free(struct auth_shared **s, usec_t limit) MUST_CHECK;
 

@@ -44,7 +44,6 @@ struct auth_exchange {
 
 /* An `error` record that belongs to no session. host: what it is about, or NULL. */
 void auth_tell(const struct auth_backends *b, enum record_error err, const char *host, const char *detail);
-void auth_random(void *out, size_t n);
 
 /* auth_file.c */
 sasl_set auth_file_mechanisms(const struct listener_settings *ls);

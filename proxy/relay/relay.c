@@ -306,6 +306,7 @@ static struct session *session_new(struct worker *w, const struct accepted *a)
     list_init(&s->held);
     s->trace = (struct trace){ .log = w->logger, .loop = &w->loop, .component = span_str(a->settings->log.component) };
     s->trace.hostname = &s->hostname;
+    s->trace.own_prints = s->set->upstream.password_prints;
     s->recorder.pool = &w->loop.pool;
     if (a->settings->log.transcript == TRANSCRIPT_FAILED)
         s->trace.kept = &s->recorder;

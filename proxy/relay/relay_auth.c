@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "common/codec.h"
+#include "common/smtp/prints.h"
 #include "proxy/net/tls_login.h"
 #include "proxy/relay/auth.h"
 
@@ -60,10 +61,13 @@ static void decode(struct buf *out, struct span text)
         (void)!codec_base64_decode(out, text);
 }
 
-static void read_names(struct login *l, struct span text)
+static void read_response(struct session *s, struct span text)
 {
+    struct login *l = s->login;
     struct buf decoded;
     decode(&decoded, text);
+    if (s->set->auth.backend == AUTH_BACKEND_UPSTREAM)
+        trace_remember(&s->trace, span_str(l->mechanism), l->step, text);
     l->spoke |= !buf_empty(&decoded);
     sasl_names_feed_named(&l->names, span_str(l->mechanism), l->step++, buf_span(&decoded));
     sasl_buf_free(&decoded);
@@ -266,7 +270,7 @@ void relay_auth(void *owner, smtp_slot slot, const struct smtp_auth_command *cmd
     struct session *s = owner;
     begin_login(s, slot, cmd->mechanism);
     if (cmd->initial != NULL)
-        read_names(s->login, *cmd->initial);
+        read_response(s, *cmd->initial);
     if (s->set->auth.backend == AUTH_BACKEND_UPSTREAM)
         forward_auth(s, cmd);
     else
@@ -285,7 +289,7 @@ void relay_auth_response(void *owner, smtp_slot slot, struct span text)
 {
     struct session *s = owner;
     s->login->slot = slot;
-    read_names(s->login, text);
+    read_response(s, text);
     if (s->login->lost)
         refuse_login(s, SMTP_OWN_AUTH_TEMPFAIL);
     else if (s->login->exchange != NULL)
@@ -413,5 +417,6 @@ void relay_forget_login(struct session *s)
 void relay_auth_free(struct session *s)
 {
     login_free(s);
+    smtp_prints_free(&s->trace.prints);
     free(s->user);
 }

@@ -68,9 +68,12 @@ static void trace_caps(const struct session *s)
         record_cstr(&r, KEY_USER, s->user);
     record_cstr(&r, KEY_HOST, s->trace.host);
     record_strs(&r, KEY_OFFERED, offered, split_lines(buf_span(&shown), offered));
-    record_strs(&r, KEY_UPSTREAM, upstream, split_lines(span_str(s->offer->upstream.raw), upstream));
+    bool secret = trace_is_secret(&s->trace, span_str(s->offer->upstream.raw));
+    struct span raw = secret ? SPAN_LIT("*") : span_str(s->offer->upstream.raw);
+    record_strs(&r, KEY_UPSTREAM, upstream, split_lines(raw, upstream));
     record_open_list(&r, KEY_WITHHELD);
-    smtp_caps_withheld(&s->offer->upstream, &view->caps, &view->rules, add_withheld, &withheld);
+    if (!secret)
+        smtp_caps_withheld(&s->offer->upstream, &view->caps, &view->rules, add_withheld, &withheld);
     record_close_list(&r);
     record_cstr(&r, KEY_MSG, "Extensions offered to the client");
     trace_emit(&s->trace, &r, false);

@@ -37,7 +37,9 @@ static bool note_final(struct session *s, const struct smtp_reply *reply, enum t
         s->next_final++;
     if (s->next_final >= count)
         return false;
-    txn_rcpt_final(s->txn, s->next_final++, reply, by);
+    char hidden[SMTP_HIDDEN_LEN];
+    struct smtp_reply shown = trace_shown(&s->trace, reply, hidden);
+    txn_rcpt_final(s->txn, s->next_final++, &shown, by);
     s->took |= smtp_reply_is(reply, 2);
     s->put_off |= by == BY_UPSTREAM && smtp_reply_is(reply, 4);
     s->leaving |= reply->code == 421;

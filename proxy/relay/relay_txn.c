@@ -83,7 +83,13 @@ void relay_finish(struct session *s, enum txn_status status, enum txn_stage stag
         return;
     struct txn_session session;
     describe_session(s, &session);
-    struct txn_end end = { .status = status, .stage = stage, .by = by, .reply = reply };
+    char hidden[SMTP_HIDDEN_LEN];
+    struct smtp_reply shown;
+    struct txn_end end = { .status = status, .stage = stage, .by = by };
+    if (reply != NULL) {
+        shown = trace_shown(&s->trace, reply, hidden);
+        end.reply = &shown;
+    }
     end.client_replied = !s->client_gone && client_is_there(&s->client);
     end.mono = s->w->loop.mono;
     end.realtime = s->w->loop.real;

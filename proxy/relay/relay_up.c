@@ -65,6 +65,13 @@ void relay_take_upstream(struct session *s, struct upstream *u, size_t server, u
     give_held_steps(s);
 }
 
+static void note_rcpt_reply(struct session *s, unsigned rcpt, const struct smtp_reply *reply, enum txn_by by)
+{
+    char hidden[SMTP_HIDDEN_LEN];
+    struct smtp_reply shown = trace_shown(&s->trace, reply, hidden);
+    txn_rcpt_reply(s->txn, rcpt, &shown, by);
+}
+
 /* Fills the slots of steps that will never be answered: the first with this reply, those that depend on it likewise. */
 static void answer_steps_by(struct session *s, struct list *steps, const struct smtp_reply *reply, enum txn_by by)
 {
@@ -77,7 +84,7 @@ static void answer_steps_by(struct session *s, struct list *steps, const struct 
         else if (step->kind == SMTP_STEP_RCPT || step->kind == SMTP_STEP_PASS)
             smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
         if (step->kind == SMTP_STEP_RCPT && s->txn != NULL)
-            txn_rcpt_reply(s->txn, step->tag.rcpt, reply, by);
+            note_rcpt_reply(s, step->tag.rcpt, reply, by);
         if (step->kind == SMTP_STEP_MAIL || step->kind == SMTP_STEP_DATA) {
             bool data = step->kind == SMTP_STEP_DATA;
             smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
@@ -205,7 +212,7 @@ static void rcpt_reply(struct session *s, const struct smtp_step *step, const st
         return;
     }
     txn_phase_add(s->txn, PHASE_RCPT, s->w->loop.mono - step->since);
-    txn_rcpt_reply(s->txn, step->tag.rcpt, reply, BY_UPSTREAM);
+    note_rcpt_reply(s, step->tag.rcpt, reply, BY_UPSTREAM);
     smtp_server_reply(&s->client.smtp, step->tag.slot, reply);
     if (reply->code != 421)
         return;

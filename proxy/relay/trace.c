@@ -149,6 +149,9 @@ void trace_reply(const struct trace *t, enum side side, unsigned txn, const stru
         return;
     struct record r;
     struct head h;
+    char hidden[SMTP_HIDDEN_LEN];
+    struct smtp_reply shown = trace_shown(t, reply, hidden);
+    reply = &shown;
     begin(t, &r, &h, TNX_SEND, side, txn, NULL);
     record_int(&r, KEY_CODE, reply->code);
     if (reply->enhanced[0] != '\0')
@@ -284,5 +287,7 @@ static void error_record(const struct trace *t, enum side side, unsigned txn, co
 void trace_error(const struct trace *t, enum side side, unsigned txn, enum record_error err, const char *stage,
                  const char *host, const char *detail)
 {
+    if (detail != NULL && trace_is_secret(t, span_str(detail)))
+        detail = NULL;
     error_record(t, side, txn, record_error_code(err), detail ? detail : record_error_text(err), stage, host);
 }

@@ -1,10 +1,12 @@
-/* The records of a session, made where the thing happens. Masking was done before: what comes here may be logged. */
+/* The records of a session, made where the thing happens. Masking was done before: what comes here may be logged; but
+ * replies, which may repeat a secret at any time, are looked at here. */
 #ifndef PROXY_RELAY_TRACE_H
 #define PROXY_RELAY_TRACE_H
 
 #include "common/netaddr.h"
 #include "common/smtp/command.h"
 #include "common/smtp/reply.h"
+#include "common/smtp/secret.h"
 #include "proxy/log/recorder.h"
 #include "proxy/net/loop.h"
 
@@ -16,11 +18,13 @@ struct trace {
     struct loop *loop;
     struct span component;
     char cid[CID_MAX];
-    char host[NETADDR_STRLEN]; /* the real client */
-    const char *user;          /* who logged in; borrowed; NULL: nobody */
-    char *const *hostname;     /* its verified name, NULL: none, or not known yet; may be NULL itself */
-    bool quiet;                /* log.ignore_clients */
-    struct recorder *kept;     /* command, send and data records, until something goes wrong; NULL: none is kept */
+    char host[NETADDR_STRLEN];  /* the real client */
+    const char *user;           /* who logged in; borrowed; NULL: nobody */
+    char *const *hostname;      /* its verified name, NULL: none, or not known yet; may be NULL itself */
+    bool quiet;                 /* log.ignore_clients */
+    struct recorder *kept;      /* command, send and data records, until something goes wrong; NULL: none is kept */
+    struct smtp_prints *prints; /* of the client's secrets that were passed on; owned; NULL: none */
+    const struct smtp_prints *own_prints; /* of our own; borrowed; NULL: none */
 };
 
 /* The ends of a connection as its records show them. */
@@ -35,6 +39,13 @@ struct trace_totals {
     unsigned commands, messages, errors;
 };
 
+/* A response of the client's goes to the upstream, which may repeat it in any reply from now on. */
+void trace_remember(struct trace *t, struct span mechanism, unsigned step, struct span response);
+/* Whether a text has a secret in it that an upstream knows. */
+bool trace_is_secret(const struct trace *t, struct span text) MUST_CHECK;
+/* The reply as the log may have it. */
+struct smtp_reply trace_shown(const struct trace *t, const struct smtp_reply *reply,
+                              char out[SMTP_HIDDEN_LEN]) MUST_CHECK;
 bool trace_wants(const struct trace *t, enum level level);
 void trace_connection(const struct trace *t, const struct trace_peer *peer);
 void trace_close(const struct trace *t, const struct trace_peer *peer, const struct trace_totals *totals,
