@@ -90,8 +90,10 @@ static const char *name_of(const struct login *l)
 /* A session that ends with the exchange fails it, but where the client couldn't help that. */
 static const char *result_of(const struct smtp_reply *reply, enum close_reason why)
 {
-    if (why != CLOSE_NONE)
-        return why == CLOSE_SHUTDOWN || why == CLOSE_UPSTREAM ? "tempfail" : "fail";
+    if (why == CLOSE_SHUTDOWN || why == CLOSE_UPSTREAM)
+        return "tempfail";
+    if (why != CLOSE_NONE || reply == NULL)
+        return "fail";
     if (smtp_reply_is(reply, 2))
         return "ok";
     return smtp_reply_is(reply, 4) ? "tempfail" : "fail";
