@@ -130,6 +130,28 @@ static void each_byte_at_each_place(void **state)
     }
 }
 
+/* Each length that a way of copying begins or ends at; what needs care at each place of it, alone and with another. */
+static void each_length(void **state)
+{
+    (void)state;
+    static const char specials[] = "\"\\\n\x1f\x7f\x80\xc2\xe2\xff";
+    for (size_t n = 1; n <= 70; n++) {
+        char text[70];
+        memset(text, '~', n);
+        memset(text, ' ', n / 2);
+        check_string(span_of(text, n));
+        for (size_t at = 0; at < n; at++) {
+            char clean = text[at], end = text[n - 1];
+            text[at] = specials[(at + n) % (sizeof(specials) - 1)];
+            check_string(span_of(text, n));
+            text[n - 1] = specials[at % (sizeof(specials) - 1)];
+            check_string(span_of(text, n));
+            text[n - 1] = end;
+            text[at] = clean;
+        }
+    }
+}
+
 /* All pairs of bytes, and all characters' encodings right and wrong behind three lead bytes of each kind. */
 static void pairs_of_bytes(void **state)
 {
@@ -378,15 +400,11 @@ static void survives_growth(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(strings_by_example),
-        cmocka_unit_test(each_byte_at_each_place),
-        cmocka_unit_test(pairs_of_bytes),
-        cmocka_unit_test(long_strings),
-        cmocka_unit_test(integers),
-        cmocka_unit_test(milliseconds),
-        cmocka_unit_test(times),
-        cmocka_unit_test(time_uses_its_cache),
-        cmocka_unit_test(commas),
+        cmocka_unit_test(strings_by_example),  cmocka_unit_test(each_byte_at_each_place),
+        cmocka_unit_test(each_length),         cmocka_unit_test(pairs_of_bytes),
+        cmocka_unit_test(long_strings),        cmocka_unit_test(integers),
+        cmocka_unit_test(milliseconds),        cmocka_unit_test(times),
+        cmocka_unit_test(time_uses_its_cache), cmocka_unit_test(commas),
         cmocka_unit_test(survives_growth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
