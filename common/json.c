@@ -1,6 +1,7 @@
 /* The writer of every record. Room for the worst case (6 bytes out for one in) is reserved once, then bytes are written
- * through a plain pointer. Clean text is copied 16 or 8 bytes at a time while it is looked at; those stores may pass
- * the clean run's end, never the reserved room.
+ * through a plain pointer. Text is copied in blocks that may overlap and only then looked at: what is not clean is
+ * written again, one character after the other. Loads keep to the text; stores may pass its end, never the reserved
+ * room.
  *
  * Each maximal ill-formed subsequence of UTF-8 becomes one U+FFFD, as in Python's and the web's decoders. */
 #include "common/json.h"
@@ -10,48 +11,66 @@
 
 #include "common/codec.h"
 
-#if defined(__SSE2__) && !defined(JSON_PORTABLE)
-#define JSON_SSE2 1
-#include <emmintrin.h>
-#else
-#define JSON_SSE2 0
-#endif
-
 /* Long strings are written in chunks so that reserved room stays small; a character may end up to 3 bytes after its
  * chunk. */
-enum { CHUNK = 1024, GROWTH = 6, SLACK = 16 + 3, INT_MAX_LEN = 20 };
+enum { CHUNK = 1024, GROWTH = 6, SLACK = 16 + 3, SHORT = 32 };
+/* A short string with its quotes and a comma. */
+enum { SHORT_ROOM = SHORT + 3 };
 
 static const char two_digits[201] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
                                     "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
                                     "8081828384858687888990919293949596979899";
 
-static bool comma_due(const struct buf *b)
+static void tell_buffer(const struct json *j)
 {
-    if (buf_empty(b))
-        return false;
-    char last = b->base[b->tail - 1];
-    return last != '{' && last != '[' && last != ':' && last != ',' && last != '\n' && last != ' ';
+    if (j->to != NULL)
+        j->out->tail = (size_t)(j->to - j->out->base);
+}
+
+void json_grow(struct json *j, size_t n)
+{
+    size_t written = json_len(j);
+    tell_buffer(j);
+    j->to = buf_reserve(j->out, n);
+    j->start = j->to - written;
+    j->stop = j->out->base + j->out->cap;
+}
+
+void json_end(struct json *j)
+{
+    tell_buffer(j);
+    buf_commit(j->out, 0);
+    *j = (struct json){ .out = j->out };
+}
+
+/* The comma, if one is due, and where to go on. */
+static inline char *put_comma(const struct json *j)
+{
+    char *to = j->to;
+    if (to != j->start && to[-1] != ':' && to[-1] != '[' && to[-1] != '{' && to[-1] != ',')
+        *to++ = ',';
+    return to;
 }
 
 /* Room for n bytes and the comma before them, which is written if due. */
 static char *begin(struct json *j, size_t n)
 {
-    char *to = buf_reserve(j->out, n + 1);
-    if (comma_due(j->out))
-        *to++ = ',';
-    return to;
+    json_reserve(j, n + 1);
+    return put_comma(j);
 }
-
-static void end(struct json *j, const char *to) { buf_commit(j->out, (size_t)(to - (j->out->base + j->out->tail))); }
 
 void json_open(struct json *j, char bracket)
 {
     char *to = begin(j, 1);
-    *to++ = bracket;
-    end(j, to);
+    *to = bracket;
+    j->to = to + 1;
 }
 
-void json_close(struct json *j, char bracket) { buf_append(j->out, &bracket, 1); }
+void json_close(struct json *j, char bracket)
+{
+    *json_reserve(j, 1) = bracket;
+    j->to++;
+}
 
 void json_key(struct json *j, struct span key)
 {
@@ -61,83 +80,79 @@ void json_key(struct json *j, struct span key)
     to += key.n;
     *to++ = '"';
     *to++ = ':';
-    end(j, to);
+    j->to = to;
 }
 
 static bool is_clean(uint8_t c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
 
-/* True if none of the 8 bytes needs care; sums and borrows between bytes can only spoil what is unclean already. */
-static bool all_clean(uint64_t x)
+/* The compiler makes of it what the machine has. */
+typedef uint8_t block_t __attribute__((vector_size(16)));
+typedef int8_t block_mask_t __attribute__((vector_size(16)));
+typedef uint64_t block_halves_t __attribute__((vector_size(16)));
+
+/* The sum makes the least numbers of ' ' to '~'. */
+static inline block_mask_t clean(block_t v)
 {
-    const uint64_t ones = UINT64_MAX / 255, tops = ones * 0x80;
-    uint64_t quote = x ^ ones * '"', backslash = x ^ ones * '\\';
-    uint64_t bad = (x - ones * 0x20) | (x + ones) | x | (quote - ones) | (backslash - ones);
-    return (bad & tops) == 0;
+    return ((block_mask_t)(v + (0x80 - ' ')) <= '~' - ' ' - 0x80) & ~((v == '"') | (v == '\\'));
 }
 
-/* Under 16 bytes, in two loads that overlap; false: not all of them are clean, and nothing is promised of `to`. */
-static bool copy_short(char *to, const char *from, size_t n)
+static inline bool all(block_mask_t mask)
+{
+    block_halves_t half = (block_halves_t)mask;
+    return (half[0] & half[1]) == UINT64_MAX;
+}
+
+static inline block_t copy_block(char *to, const char *from)
+{
+    block_t v;
+    memcpy(&v, from, sizeof(v));
+    memcpy(to, &v, sizeof(v));
+    return v;
+}
+
+/* Up to a block, in loads that overlap. */
+static inline block_t copy_part(char *to, const char *from, size_t n)
 {
     uint64_t head, tail;
     uint32_t low, high;
     if (n >= sizeof(head)) {
         memcpy(&head, from, sizeof(head));
         memcpy(&tail, from + n - sizeof(tail), sizeof(tail));
-        if (!all_clean(head) || !all_clean(tail))
-            return false;
         memcpy(to, &head, sizeof(head));
         memcpy(to + n - sizeof(tail), &tail, sizeof(tail));
-        return true;
+    } else if (n >= sizeof(low)) {
+        memcpy(&low, from, sizeof(low));
+        memcpy(&high, from + n - sizeof(high), sizeof(high));
+        memcpy(to, &low, sizeof(low));
+        memcpy(to + n - sizeof(high), &high, sizeof(high));
+        head = tail = low | (uint64_t)high << 32;
+    } else {
+        head = UINT64_MAX / 255 * ' ';
+        for (size_t i = 0; i < n; i++) {
+            to[i] = from[i];
+            head = head << 8 | (uint8_t)from[i];
+        }
+        tail = head;
     }
-    if (n < sizeof(low))
-        return false;
-    memcpy(&low, from, sizeof(low));
-    memcpy(&high, from + n - sizeof(high), sizeof(high));
-    if (!all_clean(low | (uint64_t)high << 32))
-        return false;
-    memcpy(to, &low, sizeof(low));
-    memcpy(to + n - sizeof(high), &high, sizeof(high));
-    return true;
+    return (block_t)(block_halves_t){ head, tail };
 }
 
-#if JSON_SSE2
-/* Copies 16 bytes; which of them need care, a bit each. */
-static unsigned copy_16(char *to, const char *from)
+/* Up to SHORT bytes. False: not all of them are clean, and nothing is promised of `to`. */
+static inline bool copy_short(char *to, const char *from, size_t n)
 {
-    const __m128i space = _mm_set1_epi8(0x20), quote = _mm_set1_epi8('"');
-    const __m128i backslash = _mm_set1_epi8('\\'), del = _mm_set1_epi8(0x7f);
-    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)from);
-    _mm_storeu_si128((__m128i *)(void *)to, v);
-    /* signed: bytes from 0x80 are below the space too */
-    __m128i bad = _mm_or_si128(_mm_cmplt_epi8(v, space), _mm_cmpeq_epi8(v, quote));
-    bad = _mm_or_si128(bad, _mm_or_si128(_mm_cmpeq_epi8(v, backslash), _mm_cmpeq_epi8(v, del)));
-    return (unsigned)_mm_movemask_epi8(bad);
+    if (n <= sizeof(block_t))
+        return all(clean(copy_part(to, from, n)));
+    block_mask_t head = clean(copy_block(to, from));
+    return all(head & clean(copy_block(to + n - sizeof(block_t), from + n - sizeof(block_t))));
 }
-#endif
 
 /* Copies bytes up to the first that needs care; returns how many. */
 static size_t copy_clean(char *to, const char *from, size_t n)
 {
     size_t i = 0;
-#if JSON_SSE2
-    for (; n - i >= 16; i += 16) {
-        unsigned bad = copy_16(to + i, from + i);
-        if (bad != 0)
-            return i + (size_t)__builtin_ctz(bad);
-    }
-    if (i > 0 && i < n) { /* the last 16 again; those before are clean */
-        unsigned bad = copy_16(to + n - 16, from + n - 16);
-        return bad == 0 ? n : n - 16 + (size_t)__builtin_ctz(bad);
-    }
-#else
-    for (uint64_t x; n - i >= 16; i += sizeof(x)) {
-        memcpy(&x, from + i, sizeof(x));
-        if (!all_clean(x))
-            break;
-        memcpy(to + i, &x, sizeof(x));
-    }
-#endif
-    if (n - i < 16 && copy_short(to + i, from + i, n - i))
+    while (n - i > SHORT && all(clean(copy_block(to + i, from + i))))
+        i += sizeof(block_t);
+    if (n - i <= SHORT && copy_short(to + i, from + i, n - i))
         return n;
     for (; i < n && is_clean((uint8_t)from[i]); i++)
         to[i] = from[i];
@@ -196,62 +211,88 @@ static char *put_text(char *to, const char **from, const char *until, const char
     return to;
 }
 
-static void append_text(struct json *j, struct span s)
+/* Any text. */
+static void put_any(struct json *j, struct span s)
 {
     const char *p = s.p;
     for (size_t done = 0; done < s.n; done = (size_t)(p - s.p)) {
         size_t n = min_size(s.n - done, CHUNK);
-        char *to = buf_reserve(j->out, n * GROWTH + SLACK);
-        end(j, put_text(to, &p, p + n, s.p + s.n));
+        char *to = json_reserve(j, n * GROWTH + SLACK);
+        j->to = put_text(to, &p, p + n, s.p + s.n);
     }
+}
+
+static __attribute__((noinline)) void put_any_string(struct json *j, struct span s)
+{
+    char *to = begin(j, 1);
+    *to = '"';
+    j->to = to + 1;
+    put_any(j, s);
+    json_close(j, '"');
+}
+
+static __attribute__((noinline)) void put_literal_and_any(struct json *j, const struct json_literal *l, bool skip,
+                                                          struct span s)
+{
+    json_literal(j, l, skip);
+    put_any_string(j, s);
+}
+
+static inline bool has_room(const struct json *j, size_t n) { return LIKELY((size_t)(j->stop - j->to) >= n); }
+
+/* The short, clean string that most are, to where it has room. False: it isn't one, and nothing is promised of `to`. */
+static inline bool put_short_string(struct json *j, char *to, struct span s)
+{
+    *to++ = '"';
+    if (UNLIKELY(s.n > SHORT || !copy_short(to, s.p, s.n)))
+        return false;
+    to[s.n] = '"';
+    j->to = to + s.n + 1;
+    return true;
 }
 
 void json_str(struct json *j, struct span s)
 {
-    if (UNLIKELY(s.n > CHUNK)) {
-        json_cat(j, &s, 1);
-        return;
-    }
-    char *to = begin(j, s.n * GROWTH + SLACK + 2);
-    *to++ = '"';
-    if (s.n > 0) {
-        const char *p = s.p, *stop = s.p + s.n;
-        to = put_text(to, &p, stop, stop);
-    }
-    *to++ = '"';
-    end(j, to);
+    if (!has_room(j, SHORT_ROOM) || !put_short_string(j, put_comma(j), s))
+        put_any_string(j, s);
+}
+
+void json_literal_str(struct json *j, const struct json_literal *l, bool skip, struct span s)
+{
+    if (!has_room(j, JSON_LITERAL_MAX + SHORT_ROOM) || !put_short_string(j, json_put_literal(j->to, l, skip), s))
+        put_literal_and_any(j, l, skip, s);
 }
 
 /* Each piece is text for itself: no character is made of two pieces' bytes. */
 void json_cat(struct json *j, const struct span *pieces, size_t count)
 {
     char *to = begin(j, 1);
-    *to++ = '"';
-    end(j, to);
-    for (size_t i = 0; i < count; i++)
-        append_text(j, pieces[i]);
-    buf_append(j->out, "\"", 1);
+    *to = '"';
+    j->to = to + 1;
+    for (size_t i = 0; i < count; i++) {
+        struct span s = pieces[i];
+        if (LIKELY(s.n <= SHORT && copy_short(json_reserve(j, SHORT), s.p, s.n)))
+            j->to += s.n;
+        else
+            put_any(j, s);
+    }
+    json_close(j, '"');
 }
 
 static void put_two(char *to, unsigned v) { memcpy(to, two_digits + 2 * v, 2); }
 
-static char *put_uint(char *to, uint64_t v)
+char *json_put_digits(char *to, uint64_t v)
 {
-    char digits[INT_MAX_LEN], *at = digits + sizeof(digits);
-    while (v >= 100) {
-        at -= 2;
-        put_two(at, (unsigned)(v % 100));
-        v /= 100;
-    }
-    if (v >= 10) {
-        at -= 2;
-        put_two(at, (unsigned)v);
-    } else {
-        *--at = (char)('0' + v);
-    }
-    size_t n = (size_t)(digits + sizeof(digits) - at);
-    memcpy(to, at, n);
-    return to + n;
+    for (uint64_t rest = v; rest >= 10; rest /= 10)
+        to++;
+    char *at = ++to;
+    for (; v >= 100; v /= 100)
+        put_two(at -= 2, (unsigned)(v % 100));
+    if (v >= 10)
+        put_two(at - 2, (unsigned)v);
+    else
+        at[-1] = (char)('0' + v);
+    return to;
 }
 
 /* The sign is written; the absolute value is returned. */
@@ -265,16 +306,16 @@ static uint64_t put_sign(char **to, int64_t v)
 
 void json_int(struct json *j, int64_t v)
 {
-    char *to = begin(j, INT_MAX_LEN);
+    char *to = begin(j, JSON_DIGITS_MAX + 1);
     uint64_t magnitude = put_sign(&to, v);
-    end(j, put_uint(to, magnitude));
+    j->to = json_put_digits(to, magnitude);
 }
 
 static void put_word(struct json *j, struct span word)
 {
     char *to = begin(j, word.n);
     memcpy(to, word.p, word.n);
-    end(j, to + word.n);
+    j->to = to + word.n;
 }
 
 void json_bool(struct json *j, bool v) { put_word(j, v ? SPAN_LIT("true") : SPAN_LIT("false")); }
@@ -283,10 +324,10 @@ void json_null(struct json *j) { put_word(j, SPAN_LIT("null")); }
 
 void json_ms(struct json *j, usec_t us)
 {
-    char *to = begin(j, INT_MAX_LEN + 4);
+    char *to = begin(j, JSON_DIGITS_MAX + 5);
     uint64_t magnitude = put_sign(&to, us);
     unsigned rest = (unsigned)(magnitude % 1000);
-    to = put_uint(to, magnitude / 1000);
+    to = json_put_digits(to, magnitude / 1000);
     if (rest > 0) {
         *to++ = '.';
         *to++ = (char)('0' + rest / 100);
@@ -295,7 +336,7 @@ void json_ms(struct json *j, usec_t us)
         while (to[-1] == '0')
             to--;
     }
-    end(j, to);
+    j->to = to;
 }
 
 static void put_second(char to[20], int64_t second)
@@ -335,5 +376,5 @@ void json_time(struct json *j, usec_t realtime, struct json_time_cache *cache)
     put_two(to + 2, micro / 100 % 100);
     put_two(to + 4, micro % 100);
     memcpy(to + 6, "Z\"", 2);
-    end(j, to + 8);
+    j->to = to + 8;
 }

@@ -86,7 +86,7 @@ struct ecs {
     enum record_key path[DEPTH_MAX];
 };
 
-static void put(struct ecs *e, struct span literal) { buf_append_span(e->w->json.out, literal); }
+static void put(struct ecs *e, struct span literal) { json_raw(&e->w->json, literal); }
 
 static enum scope scope_of_tnx(enum tnx tnx)
 {
@@ -163,13 +163,13 @@ static void put_path(struct ecs *e, const struct record_field *f)
     piece[n++] = dot;
     piece[n++] = f->name.n > 0 ? encode_header(f->name, header) : record_key_word(f->key);
     json_cat(&e->w->json, piece, n);
-    buf_append(e->w->json.out, ":", 1);
+    put(e, SPAN_LIT(":"));
 }
 
 static void put_name(struct ecs *e, const struct record_field *f, const struct row *row)
 {
     if (row != NULL)
-        buf_append(e->w->json.out, row->name, row->n);
+        put(e, span_of(row->name, row->n));
     else
         put_path(e, f);
 }
@@ -332,7 +332,7 @@ static bool put_listed_field(struct ecs *e, const struct record_field *f)
     if (f->type != REC_CLOSE && f->type != REC_CLOSE_LIST) {
         if (f->name.n > 0) {
             json_str(j, f->name);
-            buf_append(j->out, ":", 1);
+            json_raw(j, SPAN_LIT(":"));
         } else if (f->key != KEY_COUNT) {
             json_key(j, record_key_word(f->key));
         }
@@ -373,7 +373,7 @@ static bool put_record(struct record_writer *w, const struct record *r, struct j
 {
     struct ecs e = { .w = w, .tnx = r->tnx, .scope = scope_of_tnx(r->tnx) };
     unsigned count = r->count;
-    buf_append(w->json.out, "{\"@timestamp\":", 14);
+    put(&e, SPAN_LIT("{\"@timestamp\":"));
     json_time(&w->json, r->time, cache);
     put(&e, LEVELS[tnx_level(r->tnx)]);
     if (count > 0 && r->field[count - 1].key == KEY_MSG && !put_field(&e, &r->field[--count]))
@@ -390,11 +390,7 @@ static bool put_record(struct record_writer *w, const struct record *r, struct j
 void record_write_ecs(struct buf *out, const struct record *r, size_t max_record, size_t tail_max,
                       struct json_time_cache *cache)
 {
-    size_t start = buf_len(out);
-    size_t room = max_size(max_record, RECORD_ECS_MIN_MAX) - tail_max;
-    struct record_writer w = { .json = { .out = out }, .end = start + room };
-    if (UNLIKELY(!put_record(&w, r, cache)))
-        record_write_cut(&w, r, start, put_record, cache);
+    record_write(out, r, max_size(max_record, RECORD_ECS_MIN_MAX) - tail_max, put_record, cache);
 }
 
 const struct record_format record_ecs = {

@@ -21,15 +21,14 @@ extern const struct record_format record_native, record_ecs;
 /* For the formats' own files: a line under way. */
 struct record_writer {
     struct json json;
-    size_t end; /* length of json.out that must not be passed */
+    size_t room; /* of the line */
 };
-static inline bool record_fits(const struct record_writer *w) { return buf_len(w->json.out) <= w->end; }
+static inline bool record_fits(const struct record_writer *w) { return json_len(&w->json) <= w->room; }
 /* The field's value, without its key. False if the line is too long, perhaps before all of it is written. */
 bool record_put_value(struct record_writer *w, const struct record_field *f);
-/* Writes the whole record by `put`; where it doesn't fit, the line is taken back and each cut of the record is tried in
- * turn. The last one must fit. */
+/* Writes the whole record by `put`; where that takes more than room, the line is taken back and each cut of the record
+ * is tried in turn. The last one must fit. */
 typedef bool record_put(struct record_writer *w, const struct record *r, struct json_time_cache *cache);
-void record_write_cut(struct record_writer *w, const struct record *r, size_t start, record_put *put,
-                      struct json_time_cache *cache);
+void record_write(struct buf *out, const struct record *r, size_t room, record_put *put, struct json_time_cache *cache);
 
 #endif

@@ -1,49 +1,28 @@
-/* The usual record fits, and is written once, straight into the buffer: this is the program's hot path, so keys with
- * their comma and quotes are literals. Writing stops as soon as the line is too long; then the line is taken back, and
- * each cut of the record is tried in turn (cut.h), whose last one always fits. A line is thus never longer than
- * max_record, and no attempt costs more than max_record and one string. */
+/* The program's hot path: keys with their comma and quotes are literals. */
 #include "common/record/native.h"
 
 #include "common/record/cut.h"
 #include "common/record/format.h"
 
-/* Of one size, so that a key is copied without counting. */
-enum { KEY_ROOM = 32 };
-#define X(id, word) [KEY_##id] = { ",\"" word "\":", sizeof(word) + 3 },
-static const struct {
-    char text[KEY_ROOM];
-    size_t n;
-} KEYS[] = { RECORD_KEYS(X) };
+#define X(id, word) [KEY_##id] = JSON_LITERAL(",\"" word "\":"),
+static const struct json_literal KEYS[] = { RECORD_KEYS(X) };
 #undef X
-#define X(id, word, level) [TNX_##id] = { ",\"tnx\":\"" word "\"", sizeof(word) + 8 },
-static const struct span TNX[] = { RECORD_TNX(X) };
+#define X(id, word, level) [TNX_##id] = JSON_LITERAL(",\"tnx\":\"" word "\""),
+static const struct json_literal TNX[] = { RECORD_TNX(X) };
 #undef X
-static const struct span LEVELS[] = {
-    [LEVEL_ERROR] = SPAN_LIT(",\"level\":\"error\""),
-    [LEVEL_INFO] = SPAN_LIT(",\"level\":\"info\""),
-    [LEVEL_DEBUG] = SPAN_LIT(",\"level\":\"debug\""),
+static const struct json_literal LEVELS[] = {
+    [LEVEL_ERROR] = JSON_LITERAL(",\"level\":\"error\""),
+    [LEVEL_INFO] = JSON_LITERAL(",\"level\":\"info\""),
+    [LEVEL_DEBUG] = JSON_LITERAL(",\"level\":\"debug\""),
 };
 
 /* A '{' before us can only be that of an object just begun: strings end in a quote. */
-static void put_key(struct record_writer *w, enum record_key key)
-{
-    struct buf *out = w->json.out;
-    char *to = buf_reserve(out, KEY_ROOM + 1);
-    size_t skip = to[-1] == '{';
-    memcpy(to, KEYS[key].text, KEY_ROOM);
-    if (UNLIKELY(skip))
-        memmove(to, to + 1, KEY_ROOM - 1);
-    buf_commit(out, KEYS[key].n - skip);
-}
+static bool is_first(const struct record_writer *w) { return w->json.to[-1] == '{'; }
+static void put_key(struct record_writer *w, enum record_key key) { json_literal(&w->json, &KEYS[key], is_first(w)); }
 
-static void put_field_key(struct record_writer *w, const struct record_field *f)
+static void put_str(struct record_writer *w, enum record_key key, struct span s)
 {
-    if (f->name.n > 0) {
-        json_str(&w->json, f->name);
-        buf_append(w->json.out, ":", 1);
-    } else if (f->key != KEY_COUNT) {
-        put_key(w, f->key);
-    }
+    json_literal_str(&w->json, &KEYS[key], is_first(w), s);
 }
 
 static bool put_strs(struct record_writer *w, const struct span *list, size_t n)
@@ -78,24 +57,17 @@ static bool put_rcpt_to(struct record_writer *w, const struct record_rcpt *list,
 static void put_recipient(struct record_writer *w, const struct record_rcpt *rcpt)
 {
     json_open(&w->json, '{');
-    if (!rcpt->hidden) {
-        put_key(w, KEY_ADDRESS);
-        json_str(&w->json, rcpt->address);
-    }
-    put_key(w, KEY_STATUS);
-    json_str(&w->json, span_str(status_word(rcpt->status)));
+    if (!rcpt->hidden)
+        put_str(w, KEY_ADDRESS, rcpt->address);
+    put_str(w, KEY_STATUS, span_str(status_word(rcpt->status)));
     if (rcpt->code != 0) {
         put_key(w, KEY_CODE);
         json_int(&w->json, rcpt->code);
     }
-    if (rcpt->enhanced.n > 0) {
-        put_key(w, KEY_ENHANCED);
-        json_str(&w->json, rcpt->enhanced);
-    }
-    if (rcpt->code != 0 || rcpt->reply.n > 0) {
-        put_key(w, KEY_REPLY);
-        json_str(&w->json, rcpt->reply);
-    }
+    if (rcpt->enhanced.n > 0)
+        put_str(w, KEY_ENHANCED, rcpt->enhanced);
+    if (rcpt->code != 0 || rcpt->reply.n > 0)
+        put_str(w, KEY_REPLY, rcpt->reply);
     json_close(&w->json, '}');
 }
 
@@ -106,6 +78,18 @@ static bool put_recipients(struct record_writer *w, const struct record_rcpt *li
         put_recipient(w, &list[i]);
     json_close(&w->json, ']');
     return record_fits(w);
+}
+
+/* Out of the way of what most fields are. */
+static __attribute__((noinline)) bool put_list(struct record_writer *w, const struct record_field *f)
+{
+    if (f->type == REC_STRS)
+        return put_strs(w, f->strs.p, f->strs.n);
+    if (f->type == REC_REPLY)
+        return put_lines(w, f->reply);
+    if (f->type == REC_RCPT_TO)
+        return put_rcpt_to(w, f->rcpts.p, f->rcpts.n);
+    return put_recipients(w, f->rcpts.p, f->rcpts.n);
 }
 
 bool record_put_value(struct record_writer *w, const struct record_field *f)
@@ -131,13 +115,10 @@ bool record_put_value(struct record_writer *w, const struct record_field *f)
         json_null(j);
         break;
     case REC_STRS:
-        return put_strs(w, f->strs.p, f->strs.n);
     case REC_REPLY:
-        return put_lines(w, f->reply);
     case REC_RCPT_TO:
-        return put_rcpt_to(w, f->rcpts.p, f->rcpts.n);
     case REC_RECIPIENTS:
-        return put_recipients(w, f->rcpts.p, f->rcpts.n);
+        return put_list(w, f);
     case REC_OPEN:
         json_open(j, '{');
         break;
@@ -154,25 +135,40 @@ bool record_put_value(struct record_writer *w, const struct record_field *f)
     return record_fits(w);
 }
 
-static bool put_field(struct record_writer *w, const struct record_field *f)
+/* Headers have names of their own, members of a list have none. */
+static __attribute__((noinline)) bool put_other_field(struct record_writer *w, const struct record_field *f)
 {
-    if (f->type != REC_CLOSE && f->type != REC_CLOSE_LIST)
-        put_field_key(w, f);
+    if (f->type == REC_CLOSE || f->type == REC_CLOSE_LIST)
+        return record_put_value(w, f);
+    if (f->name.n > 0) {
+        json_str(&w->json, f->name);
+        json_raw(&w->json, SPAN_LIT(":"));
+    } else if (f->key != KEY_COUNT) {
+        put_key(w, f->key);
+    }
     return record_put_value(w, f);
+}
+
+/* Most are strings. */
+static inline bool put_field(struct record_writer *w, const struct record_field *f)
+{
+    if (f->type != REC_STR || UNLIKELY(f->name.n > 0))
+        return put_other_field(w, f);
+    put_str(w, f->key, f->str);
+    return record_fits(w);
 }
 
 static bool put_record(struct record_writer *w, const struct record *r, struct json_time_cache *cache)
 {
-    struct buf *out = w->json.out;
-    unsigned i = 0;
-    buf_append(out, "{\"time\":", 8);
+    const struct record_field *f = r->field, *end = f + r->count;
+    json_raw(&w->json, SPAN_LIT("{\"time\":"));
     json_time(&w->json, r->time, cache);
-    buf_append_span(out, LEVELS[tnx_level(r->tnx)]);
-    if (r->count > 0 && r->field[0].key == KEY_COMPONENT && !put_field(w, &r->field[i++]))
+    json_literal(&w->json, &LEVELS[tnx_level(r->tnx)], false);
+    if (f < end && f->key == KEY_COMPONENT && !put_field(w, f++))
         return false;
-    buf_append_span(out, TNX[r->tnx]);
-    while (i < r->count) {
-        if (!put_field(w, &r->field[i++]))
+    json_literal(&w->json, &TNX[r->tnx], false);
+    while (f < end) {
+        if (!put_field(w, f++))
             return false;
     }
     return record_fits(w);
@@ -183,11 +179,7 @@ _Static_assert(RECORD_CUT_LAST + RECORD_TAIL_MAX <= RECORD_MIN_MAX, "the last cu
 void record_write_native(struct buf *out, const struct record *r, size_t max_record, size_t tail_max,
                          struct json_time_cache *cache)
 {
-    size_t start = buf_len(out);
-    size_t room = max_size(max_record, RECORD_MIN_MAX) - tail_max;
-    struct record_writer w = { .json = { .out = out }, .end = start + room };
-    if (UNLIKELY(!put_record(&w, r, cache)))
-        record_write_cut(&w, r, start, put_record, cache);
+    record_write(out, r, max_size(max_record, RECORD_MIN_MAX) - tail_max, put_record, cache);
 }
 
 const struct record_format record_native = {

@@ -78,5 +78,6 @@ void sink_envelope_print(const struct sink_envelope *e, const struct sink_sideca
     json_key(&j, SPAN_LIT("size"));
     json_int(&j, (int64_t)about->size);
     json_close(&j, '}');
+    json_end(&j);
     buf_append(out, "\n", 1);
 }

@@ -63,13 +63,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int64_t num;
     memcpy(&num, data, sizeof(num));
     struct buf b;
-    struct json j = { &b };
+    struct json j = { .out = &b };
     buf_init(&b, NULL);
     json_open(&j, '{');
     json_key(&j, SPAN_LIT("a"));
-    size_t at = buf_len(&b);
+    size_t at = json_len(&j);
     json_str(&j, in);
-    size_t len = buf_len(&b) - at;
+    size_t len = json_len(&j) - at;
     json_key(&j, SPAN_LIT("b"));
     json_cat(&j, pieces, PIECES);
     json_key(&j, SPAN_LIT("n"));
@@ -77,6 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_key(&j, SPAN_LIT("ms"));
     json_ms(&j, num);
     json_close(&j, '}');
+    json_end(&j);
 
     char *written = malloc(6 * in.n + 8), *repaired = malloc(6 * in.n + 8), *joined = malloc(6 * in.n + 8);
     size_t w = 0, r = 0, jn = 0;

@@ -73,6 +73,7 @@ static void check_value(struct span in)
     json_key(&j, SPAN_LIT("seq"));
     json_int(&j, 7);
     json_close(&j, '}');
+    json_end(&j);
     CHECK(line_scan(&l, buf_span(&line)));
     CHECK(span_eq(l.value[LINE_SEQ], SPAN_LIT("7")) && span_eq(l.value[LINE_TNX], SPAN_LIT("x")));
     line_unescape(&back, l.value[LINE_MSG]);

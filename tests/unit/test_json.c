@@ -25,8 +25,10 @@ static struct json_object *parse(struct span text)
     return got;
 }
 
-static void check_written(struct buf *b, const char *want)
+static void check_written(struct json *j, const char *want)
 {
+    struct buf *b = j->out;
+    json_end(j);
     assert_int_equal(buf_len(b), strlen(want));
     assert_memory_equal(buf_span(b).p, want, strlen(want));
     buf_free(b);
@@ -38,7 +40,7 @@ static void check_string(struct span s)
     char *written = malloc(6 * s.n + 8), *repaired = malloc(6 * s.n + 8);
     size_t w = 1, r = 0;
     struct buf b;
-    struct json j = { &b };
+    struct json j = { .out = &b };
     written[0] = '"';
     json_model(s, written, &w, repaired, &r);
     written[w++] = '"';
@@ -48,12 +50,14 @@ static void check_string(struct span s)
     memcpy(exact, s.p, s.n);
     json_str(&j, span_of(exact, s.n));
     free(exact);
+    json_end(&j);
     assert_int_equal(buf_len(&b), w);
     assert_memory_equal(buf_span(&b).p, written, w);
     json_open(&j, '[');
     json_cat(&j, (struct span[]){ s, SPAN_NONE, SPAN_LIT("|") }, 3);
     json_close(&j, ']');
-    struct json_object *one = parse(span_head(buf_span(&b), w)), *list = parse(span_skip(buf_span(&b), w + 1));
+    json_end(&j);
+    struct json_object *one = parse(span_head(buf_span(&b), w)), *list = parse(span_skip(buf_span(&b), w));
     assert_int_equal(json_object_get_string_len(one), r);
     assert_memory_equal(json_object_get_string(one), repaired, r);
     struct json_object *two = json_object_array_get_idx(list, 0);
@@ -96,10 +100,11 @@ static void strings_by_example(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct buf b;
-        struct json j = { &b };
+        struct json j = { .out = &b };
         buf_init(&b, NULL);
         json_str(&j, cases[i].in);
-        check_written(&b, cases[i].out);
+        json_end(&j);
+        check_written(&j, cases[i].out);
         if (cases[i].in.n > 0)
             check_string(cases[i].in);
     }
@@ -111,7 +116,7 @@ static void each_byte_at_each_place(void **state)
     (void)state;
     char text[41];
     struct buf b;
-    struct json j = { &b };
+    struct json j = { .out = &b };
     for (unsigned c = 0; c < 256; c++) {
         for (size_t n = 1; n < sizeof(text); n += 1 + n / 20) {
             for (size_t at = 0; at < n; at++) {
@@ -121,6 +126,7 @@ static void each_byte_at_each_place(void **state)
                 text[at] = (char)c;
                 buf_init(&b, NULL);
                 json_str(&j, span_of(text, n));
+                json_end(&j);
                 json_model(span_of(text, n), written, &w, repaired, &r);
                 assert_int_equal(buf_len(&b), w + 2);
                 assert_memory_equal(buf_span(&b).p + 1, written, w);
@@ -165,9 +171,10 @@ static void pairs_of_bytes(void **state)
             text[n++] = (char)(v >> 8);
             text[n++] = (char)v;
             struct buf b;
-            struct json j = { &b };
+            struct json j = { .out = &b };
             buf_init(&b, NULL);
             json_str(&j, span_of(text, n));
+            json_end(&j);
             json_model(span_of(text, n), written, &w, repaired, &r);
             assert_int_equal(buf_len(&b), w + 2);
             assert_memory_equal(buf_span(&b).p + 1, written, w);
@@ -210,19 +217,19 @@ static void integers(void **state)
         99,        100,           101,  INT32_MAX, INT64_MAX - 1, INT64_MAX
     };
     struct buf b;
-    struct json j = { &b };
+    struct json j = { .out = &b };
     char want[32];
     for (size_t i = 0; i < ARRAY_LEN(edges); i++) {
         buf_init(&b, NULL);
         json_int(&j, edges[i]);
         snprintf(want, sizeof(want), "%lld", (long long)edges[i]);
-        check_written(&b, want);
+        check_written(&j, want);
     }
     for (int64_t v = 1; v < INT64_MAX / 7; v = v * 3 + 1) {
         buf_init(&b, NULL);
         json_int(&j, -v);
         snprintf(want, sizeof(want), "%lld", (long long)-v);
-        check_written(&b, want);
+        check_written(&j, want);
     }
 }
 
@@ -252,13 +259,14 @@ static void milliseconds(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct buf b;
-        struct json j = { &b };
+        struct json j = { .out = &b };
         buf_init(&b, NULL);
         json_ms(&j, cases[i].us);
+        json_end(&j);
         struct json_object *o = parse(buf_span(&b));
         assert_true(json_object_get_double(o) == strtod(cases[i].want, NULL));
         json_object_put(o);
-        check_written(&b, cases[i].want);
+        check_written(&j, cases[i].want);
     }
 }
 
@@ -270,10 +278,10 @@ static void check_time(usec_t t, struct json_time_cache *cache)
     strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", gmtime_r(&second, &tm));
     snprintf(want, sizeof(want), "\"%s.%06dZ\"", text, (int)(t % USEC_PER_SEC));
     struct buf b;
-    struct json j = { &b };
+    struct json j = { .out = &b };
     buf_init(&b, NULL);
     json_time(&j, t, cache);
-    check_written(&b, want);
+    check_written(&j, want);
 }
 
 static void times(void **state)
@@ -296,15 +304,15 @@ static void times(void **state)
     };
     struct json_time_cache shared = { 0, { 0 } };
     struct buf b;
-    struct json j = { &b };
+    struct json j = { .out = &b };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct json_time_cache fresh = { 0, { 0 } };
         buf_init(&b, NULL);
         json_time(&j, cases[i].t, &fresh);
-        check_written(&b, cases[i].want);
+        check_written(&j, cases[i].want);
         buf_init(&b, NULL);
         json_time(&j, cases[i].t, &shared);
-        check_written(&b, cases[i].want);
+        check_written(&j, cases[i].want);
     }
     /* forward, backward and within one second, over leap days */
     for (usec_t t = 0; t < 200 * 366 * (86400 * USEC_PER_SEC); t += 86399 * USEC_PER_SEC + 999 * USEC_PER_MSEC) {
@@ -320,23 +328,24 @@ static void time_uses_its_cache(void **state)
     (void)state;
     struct json_time_cache cache = { 0, { 0 } };
     struct buf b;
-    struct json j = { &b };
+    struct json j = { .out = &b };
     buf_init(&b, NULL);
     json_time(&j, 7 * USEC_PER_SEC, &cache);
+    json_end(&j);
     buf_free(&b);
     assert_int_equal(cache.second, 7);
     cache.text[0] = '9';
     json_time(&j, 7 * USEC_PER_SEC + 1, &cache);
-    check_written(&b, "\"9970-01-01T00:00:07.000001Z\"");
+    check_written(&j, "\"9970-01-01T00:00:07.000001Z\"");
     json_time(&j, 8 * USEC_PER_SEC, &cache);
-    check_written(&b, "\"1970-01-01T00:00:08.000000Z\"");
+    check_written(&j, "\"1970-01-01T00:00:08.000000Z\"");
 }
 
 static void commas(void **state)
 {
     (void)state;
     struct buf b;
-    struct json j = { &b };
+    struct json j = { .out = &b };
     struct json_time_cache cache = { 0, { 0 } };
     buf_init(&b, NULL);
     json_open(&j, '{');
@@ -366,13 +375,15 @@ static void commas(void **state)
     json_cat(&j, NULL, 0);
     json_close(&j, ']');
     json_close(&j, '}');
+    json_end(&j);
     buf_append(&b, "\n", 1);
     json_open(&j, '{');
     json_close(&j, '}');
+    json_end(&j);
     buf_append(&b, "\n@cee: ", 7);
     json_open(&j, '{');
     json_close(&j, '}');
-    check_written(&b, "{\"s\":\"{[:,\",\"i\":1,\"b\":true,\"o\":{},\"a\":[0.001,null,false,\",\",\"\","
+    check_written(&j, "{\"s\":\"{[:,\",\"i\":1,\"b\":true,\"o\":{},\"a\":[0.001,null,false,\",\",\"\","
                       "\"1970-01-01T00:00:00.000000Z\",[],{\"x\":\"pq\"},\"\"]}\n{}\n@cee: {}");
 }
 
@@ -381,7 +392,7 @@ static void survives_growth(void **state)
 {
     (void)state;
     struct buf b;
-    struct json j = { &b };
+    struct json j = { .out = &b };
     char text[500];
     memset(text, 'q', sizeof(text));
     buf_init(&b, NULL);
@@ -389,6 +400,7 @@ static void survives_growth(void **state)
     for (int i = 0; i < 1000; i++)
         json_str(&j, span_of(text, (size_t)(i % 500)));
     json_close(&j, ']');
+    json_end(&j);
     struct json_object *o = parse(buf_span(&b));
     assert_int_equal(json_object_array_length(o), 1000);
     for (size_t i = 0; i < 1000; i++)

@@ -152,6 +152,7 @@ static void test_round_trip(void **state)
         json_key(&j, SPAN_LIT("msg"));
         json_str(&j, span_of(text, n));
         json_close(&j, '}');
+        json_end(&j);
         assert_true(line_scan(&l, buf_span(&line)));
         line_unescape(&back, l.value[LINE_MSG]);
         assert_int_equal(buf_len(&back), n);
