@@ -56,7 +56,9 @@ static inline void buf_append_span(struct buf *b, struct span s) { buf_append(b,
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Takes n bytes from the head; an emptied buffer gives its block back. */
 void buf_consume(struct buf *b, size_t n);
-/* The same for a secret: the bytes are wiped, also where they once stood in this memory. */
+/* Takes all of it, but keeps the block: for a buffer that is filled again and again. */
+static inline void buf_rewind(struct buf *b) { b->head = b->scan = b->tail = 0; }
+/* The same as buf_consume() for a secret: the bytes are wiped, also where they once stood in this memory. */
 void buf_consume_secret(struct buf *b, size_t n);
 
 /* For buf_reserve() where there is no room. */

@@ -1,7 +1,5 @@
-/* The writer of every record. Room for the worst case (6 bytes out for one in) is reserved once, then bytes are written
- * through a plain pointer. Text is copied in blocks that may overlap and only then looked at: what is not clean is
- * written again, one character after the other. Loads keep to the text; stores may pass its end, never the reserved
- * room.
+/* The writer of every record. Text is copied in blocks that may overlap and only then looked at: what is not clean is
+ * written again, one character after the other, to where room for the worst case (6 bytes out for one in) is reserved.
  *
  * Each maximal ill-formed subsequence of UTF-8 becomes one U+FFFD, as in Python's and the web's decoders. */
 #include "common/json.h"
@@ -11,11 +9,9 @@
 
 #include "common/codec.h"
 
-/* Long strings are written in chunks so that reserved room stays small; a character may end up to 3 bytes after its
- * chunk. */
-enum { CHUNK = 1024, GROWTH = 6, SLACK = 16 + 3, SHORT = 32 };
-/* A short string with its quotes and a comma. */
-enum { SHORT_ROOM = SHORT + 3 };
+/* Long strings are written in chunks so that reserved room stays small; a character belongs to the chunk that it begins
+ * in. A short string takes SHORT_ROOM with its quotes and a comma. */
+enum { CHUNK = 1024, GROWTH = 6, SHORT = 32, SHORT_ROOM = SHORT + 3 };
 
 static const char two_digits[201] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
                                     "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
@@ -46,8 +42,9 @@ void json_end(struct json *j)
 /* The comma, if one is due, and where to go on. */
 static inline char *put_comma(const struct json *j)
 {
+    static const bool opens[UINT8_MAX + 1] = { ['{'] = true, ['['] = true, [':'] = true, [','] = true };
     char *to = j->to;
-    if (to != j->start && to[-1] != ':' && to[-1] != '[' && to[-1] != '{' && to[-1] != ',')
+    if (to != j->start && !opens[(uint8_t)to[-1]])
         *to++ = ',';
     return to;
 }
@@ -217,7 +214,7 @@ static void put_any(struct json *j, struct span s)
     const char *p = s.p;
     for (size_t done = 0; done < s.n; done = (size_t)(p - s.p)) {
         size_t n = min_size(s.n - done, CHUNK);
-        char *to = json_reserve(j, n * GROWTH + SLACK);
+        char *to = json_reserve(j, n * GROWTH);
         j->to = put_text(to, &p, p + n, s.p + s.n);
     }
 }
@@ -283,9 +280,11 @@ static void put_two(char *to, unsigned v) { memcpy(to, two_digits + 2 * v, 2); }
 
 char *json_put_digits(char *to, uint64_t v)
 {
-    for (uint64_t rest = v; rest >= 10; rest /= 10)
-        to++;
-    char *at = ++to;
+    uint64_t top = v;
+    for (; top >= 100; top /= 100)
+        to += 2;
+    to += top >= 10 ? 2 : 1;
+    char *at = to;
     for (; v >= 100; v /= 100)
         put_two(at -= 2, (unsigned)(v % 100));
     if (v >= 10)

@@ -8,7 +8,7 @@
 #include "proxy/log/clock.h"
 #include "proxy/log/log.h"
 
-enum { DROPPED_PAUSE = USEC_PER_SEC, DIGITS_MAX = 20 };
+enum { DROPPED_PAUSE = USEC_PER_SEC };
 
 void merge_init(struct merge *m, const char *run)
 {
@@ -73,23 +73,12 @@ static char *batch_reserve(struct batch *b, size_t n)
     return b->data + b->len;
 }
 
-static char *put_number(char *p, uint64_t v)
-{
-    char text[DIGITS_MAX], *s = text + sizeof(text);
-    do {
-        *--s = (char)('0' + v % 10);
-    } while ((v /= 10) > 0);
-    size_t n = (size_t)(text + sizeof(text) - s);
-    memcpy(p, s, n);
-    return p + n;
-}
-
 static void batch_put(struct batch *b, struct merge *m, const char *line, size_t len)
 {
-    char *start = batch_reserve(b, len + m->tail_len + DIGITS_MAX + CHAIN_TAIL_MAX + 2), *p = start;
+    char *start = batch_reserve(b, len + m->tail_len + JSON_DIGITS_MAX + CHAIN_TAIL_MAX + 2), *p = start;
     memcpy(p, line, len);
     memcpy(p + len, m->tail, m->tail_len);
-    p = put_number(p + len + m->tail_len, m->seq);
+    p = json_put_digits(p + len + m->tail_len, m->seq);
     if (UNLIKELY(m->chain != NULL))
         p = chain_append(m->chain, m->format, start, p, m->seq);
     else

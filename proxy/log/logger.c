@@ -46,7 +46,7 @@ static void logger_put(struct logger *l, const struct record *r, enum log_format
         if (w->format == format && level <= w->level)
             writer_put(w, l->index, r->time, buf_span(&l->line), worth_of(l, r->tnx));
     }
-    buf_consume(&l->line, buf_len(&l->line));
+    buf_rewind(&l->line);
 }
 
 static void logger_put_all(struct logger *l, const struct record *r, enum level level)

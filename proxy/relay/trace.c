@@ -1,8 +1,6 @@
 /* Every function checks first whether anybody wants the record: making one costs more than not. */
 #include "proxy/relay/trace.h"
 
-#include <stdio.h>
-
 #include "proxy/net/tls.h"
 
 bool trace_wants(const struct trace *t, enum level level) { return !t->quiet && logger_wants(t->log, level); }
@@ -36,19 +34,12 @@ struct head {
     char tid[48];
 };
 
-/* By hand, for this is in every record of a transaction. */
 static struct span print_tid(const struct trace *t, struct head *h, unsigned txn)
 {
-    char digits[10];
-    size_t first = sizeof(digits), n = strlen(t->cid);
-    do {
-        digits[--first] = (char)('0' + txn % 10);
-        txn /= 10;
-    } while (txn > 0);
+    size_t n = strlen(t->cid);
     memcpy(h->tid, t->cid, n);
     h->tid[n] = '.';
-    memcpy(h->tid + n + 1, digits + first, sizeof(digits) - first);
-    return span_of(h->tid, n + 1 + sizeof(digits) - first);
+    return span_of(h->tid, (size_t)(json_put_digits(h->tid + n + 1, txn) - h->tid));
 }
 
 static void begin(const struct trace *t, struct record *r, struct head *h, enum tnx tnx, enum side side, unsigned txn,
@@ -171,12 +162,13 @@ void trace_data(const struct trace *t, enum side side, unsigned txn, uint64_t by
         return;
     struct record r;
     struct head h;
-    char text[48];
+    char digits[JSON_DIGITS_MAX];
     begin(t, &r, &h, TNX_DATA, side, txn, NULL);
     record_int(&r, KEY_BYTES, (int64_t)bytes);
     record_ms(&r, KEY_MS, took);
-    snprintf(text, sizeof(text), "C: <%llu bytes of DATA>", (unsigned long long)bytes);
-    record_cstr(&r, KEY_MSG, text);
+    struct span msg[] = { SPAN_LIT("C: <"), span_of(digits, (size_t)(json_put_digits(digits, bytes) - digits)),
+                          SPAN_LIT(" bytes of DATA>") };
+    record_cat(&r, KEY_MSG, msg, ARRAY_LEN(msg));
     write_dialogue(t, &r);
 }
 
