@@ -120,7 +120,7 @@ lint: setup-test
 	@tests/lint.sh
 
 bench: setup-bench
-	@$(MAKE) --no-print-directory -s all build/release/tests/bench/smtp_load
+	@$(MAKE) --no-print-directory -s all $(addprefix build/release/tests/bench/,smtp_load bench_record)
 	@/usr/bin/python3 tests/bench/bench.py $(BENCH)
 
 tests-build: $(OUT)/smtptap $(UNIT) $(SCENARIO)

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """What the program costs beside what people would use instead: client -> peer -> smtp-sink, all on loopback.
 
+    bench.py --records
     bench.py [--peers direct,haproxy,nginx,smtptap,smtptap-debug] [--workloads W1,W2,W3,W4,W5,T1,T1r,T2,T3] [--rounds 5] [--secs 2]
 
 W1  1 KiB, one message a connection, 50 sessions      W4  idle sessions after EHLO and after RCPT: memory of each
@@ -8,6 +9,8 @@ W2  1 KiB, many messages a connection, 50 sessions    W5  one session, one trans
 W3  1 MiB, many messages a connection, 8 sessions
 smtptap-write, smtptap-fsync: with log.sync (TMPDIR says on which disk); smtptap-failed: with log.transcript
 T1, T2, T3  as W1, W2, W3, the client's leg in TLS 1.3 (ECDSA P-256); T1r: T1 with TLS sessions resumed
+
+--records: only what smtptap needs to write the records of W2 at debug; see bench_record.c.
 
 Peers run interleaved in one round, in reversed order every other round; figures are medians over the rounds. `ratio` is
 to `direct` (no peer, no TLS) of the same round, CPU is user + system of all the peer's processes, also as a ratio to HAProxy's
@@ -44,6 +47,7 @@ WORKLOADS = {  # bytes a message, sessions, whether each message has its own con
     "T3": (1 << 20, 8, False, 48),
 }
 LOAD = os.path.join(ROOT, "build", "release", "tests", "bench", "smtp_load")
+RECORD = os.path.join(ROOT, "build", "release", "tests", "bench", "bench_record")
 
 
 class Failed(Exception):
@@ -442,6 +446,15 @@ def settled(peer):
     return before == peer.log_bytes()
 
 
+def record_cost(run):
+    """Mean CPU time to write a record, for each kind, from the log of a run of W2."""
+    with chain("smtptap-debug", run, False) as (peer, sink):
+        source(peer.port, "W2", 2000)
+        wait_for(lambda: sink.messages() >= 2000, "the messages")
+        wait_for(lambda: settled(peer), "the log")
+        return subprocess.run([RECORD, peer.logs[0]], stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
 def calibrated(name, workload, seconds, run):
     """How many messages take about this long."""
     guess = WORKLOADS[workload][3]
@@ -569,6 +582,7 @@ def main():
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--secs", type=float, default=2, help="about how long one run of a peer takes")
     p.add_argument("--idle", type=int, default=5000, help="sessions of W4")
+    p.add_argument("--records", action="store_true", help="only the cost of writing records")
     p.add_argument("--out", default=os.path.join(ROOT, "build", "bench.md"))
     options = p.parse_args()
     for tool in ("smtp-source", "smtp-sink"):
@@ -585,6 +599,11 @@ def main():
         why = missing(name)
         say(f"without {name}: {why}") if why else peers.append(name)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if options.records:
+        with tempfile.TemporaryDirectory(prefix="smtptap-bench-") as run:
+            os.chmod(run, 0o755)
+            print(record_cost(run), end="")
+        return
     lines = ["# smtptap and its peers", "",
              f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, {machine()}; medians of {options.rounds} rounds",
              ""]
