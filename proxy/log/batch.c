@@ -38,15 +38,22 @@ static void merge_lose(struct merge *m, uint64_t n)
     m->ever_lost |= n > 0;
 }
 
-static struct queue *merge_oldest(struct merge *m)
+/* *until: when the oldest line of the others was made; until there no other queue needs to be looked at. */
+static struct queue *merge_oldest(struct merge *m, usec_t *until)
 {
     struct queue *best = NULL;
-    usec_t time = 0;
+    usec_t time = INT64_MAX;
+    *until = INT64_MAX;
     for (unsigned i = 0; i < m->queues; i++) {
         const struct queue_entry *e = queue_head(&m->queue[i]);
-        if (e != NULL && (best == NULL || e->time < time)) {
+        if (e == NULL)
+            continue;
+        if (best == NULL || e->time < time) {
+            *until = time;
             best = &m->queue[i];
             time = e->time;
+        } else if (e->time < *until) {
+            *until = e->time;
         }
     }
     return best;
@@ -124,9 +131,8 @@ static void tell_before_closed(struct batch *b, struct merge *m, const struct qu
         batch_put_dropped(b, m);
 }
 
-static void batch_take(struct batch *b, struct merge *m, struct queue *q)
+static void batch_take(struct batch *b, struct merge *m, struct queue *q, const struct queue_entry *e)
 {
-    const struct queue_entry *e = queue_head(q);
     merge_lose(m, queue_losses_before(q, e));
     if (UNLIKELY(m->ever_lost))
         tell_before_closed(b, m, e);
@@ -135,9 +141,19 @@ static void batch_take(struct batch *b, struct merge *m, struct queue *q)
     queue_take(q);
 }
 
+static void batch_take_until(struct batch *b, struct merge *m, struct queue *q, usec_t until)
+{
+    const struct queue_entry *e = queue_head(q);
+    do {
+        batch_take(b, m, q, e);
+        e = queue_head(q);
+    } while (b->len < BATCH_OCTETS && e != NULL && e->time < until);
+}
+
 bool batch_fill(struct batch *b, struct merge *m, const struct room *room, bool last)
 {
     struct queue *q;
+    usec_t until;
     for (unsigned i = 0; i < m->queues; i++) {
         queue_look(&m->queue[i]);
         if (last)
@@ -145,8 +161,8 @@ bool batch_fill(struct batch *b, struct merge *m, const struct room *room, bool 
     }
     if (merge_must_tell(m, room, last))
         batch_put_dropped(b, m);
-    while (b->len < BATCH_OCTETS && (q = merge_oldest(m)) != NULL)
-        batch_take(b, m, q);
+    while (b->len < BATCH_OCTETS && (q = merge_oldest(m, &until)) != NULL)
+        batch_take_until(b, m, q, until);
     for (unsigned i = 0; i < m->queues; i++) {
         if (queue_head(&m->queue[i]) == NULL)
             merge_lose(m, queue_losses(&m->queue[i]));
