@@ -47,7 +47,7 @@ void conf_append_safe(struct buf *out, struct span text)
         buf_append_span(out, SPAN_LIT("..."));
 }
 
-static void append_path(const struct conf *c, uint32_t node, struct buf *out)
+void conf_append_path(const struct conf *c, uint32_t node, struct buf *out)
 {
     uint32_t chain[CONF_DEPTH_MAX + 2];
     size_t n = 0;
@@ -120,7 +120,7 @@ void conf_node_fault(struct conf *c, uint32_t node, uint32_t line, const char *f
     va_list ap;
     buf_init(&text, NULL);
     append_place(c, line, &text);
-    append_path(c, node, &text);
+    conf_append_path(c, node, &text);
     if (node != 0)
         buf_append_span(&text, SPAN_LIT(": "));
     va_start(ap, fmt);

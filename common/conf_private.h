@@ -12,6 +12,7 @@ struct conf_node {
     uint32_t line, key_line;
     uint32_t index; /* in the parent's list */
     bool faulty;    /* a fault was told of this value itself */
+    bool listed;    /* the keys that may stand in it were told */
     char *key;      /* owned; NULL: the root, or in a list */
 };
 
@@ -28,7 +29,8 @@ struct conf {
     size_t root_at, root_end;
     struct conf_node *node;
     uint32_t nodes, node_cap;
-    struct json_object *root; /* NULL: the text is faulty */
+    struct json_object *root;     /* NULL: the text is faulty */
+    const struct conf_table *top; /* of the whole document */
     struct conf_message *message;
     size_t messages, faults, warnings;
 };
@@ -45,6 +47,18 @@ bool conf_scan(struct conf *c) MUST_CHECK;
 /* The last member with this key, as json-c takes it; 0: none. */
 uint32_t conf_node_find(const struct conf *c, uint32_t object, const char *key);
 void conf_node_fault(struct conf *c, uint32_t node, uint32_t line, const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+/* "listeners[1].address" */
+void conf_append_path(const struct conf *c, uint32_t node, struct buf *out);
+
+/* Appends "; did you mean ..." for an unknown key of an object with this table; false: nothing is near. */
+bool conf_hint_key(const struct conf *c, uint32_t node, const struct conf_table *t, struct buf *out);
+/* The same for a key in an object that should not be there: `t` is the table of the object around it. */
+bool conf_hint_inner(const struct conf *c, uint32_t node, const struct conf_table *t, struct buf *out);
+/* The same for a word; nothing where none is near. */
+void conf_hint_word(const struct conf_word *words, struct span text, struct buf *out);
+/* Appends the names of a table's keys, cut after `most` bytes. */
+void conf_hint_keys(const struct conf_table *t, size_t most, struct buf *out);
 
 /* Appends text made safe for a terminal: control characters and what is no UTF-8 become '?', long text is cut. */
 void conf_append_safe(struct buf *out, struct span text);

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { SOME_KEYS = 120 };
+
 static void fault(struct conf *c, struct conf_at at, const char *fmt, ...) PRINTF_LIKE(3, 4);
 static void fault(struct conf *c, struct conf_at at, const char *fmt, ...)
 {
@@ -24,6 +26,16 @@ static void fault(struct conf *c, struct conf_at at, const char *fmt, ...)
 static struct span string_of(struct json_object *v)
 {
     return span_of(json_object_get_string(v), (size_t)json_object_get_string_len(v));
+}
+
+static bool is_string(struct json_object *v) { return json_object_is_type(v, json_type_string); }
+
+static bool is_digits(struct span s)
+{
+    bool any = s.n > 0;
+    while (s.n > 0 && s.p[0] >= '0' && s.p[0] <= '9')
+        s = span_skip(s, 1);
+    return any && s.n == 0;
 }
 
 /* The value as a message shows it. */
@@ -52,10 +64,16 @@ static void fault_value(struct conf *c, struct conf_at at, const char *what)
     buf_free(&text);
 }
 
+static bool is_quoted_bool(struct json_object *v)
+{
+    return is_string(v) &&
+           (span_eq_nocase(string_of(v), SPAN_LIT("true")) || span_eq_nocase(string_of(v), SPAN_LIT("false")));
+}
+
 static void read_bool(struct conf *c, struct conf_at at, const struct conf_key *key, void *to)
 {
     if (!json_object_is_type(at.value, json_type_boolean))
-        fault_value(c, at, "not true or false");
+        fault_value(c, at, is_quoted_bool(at.value) ? "not true or false (without quotes)" : "not true or false");
     else
         *(bool *)conf_member(to, key) = json_object_get_boolean(at.value);
 }
@@ -89,6 +107,8 @@ static void read_number(struct conf *c, struct conf_at at, const struct conf_key
     buf_init(&what, NULL);
     buf_append_span(&what, SPAN_LIT("not "));
     conf_number_wanted(key, &what);
+    if (key->type == CONF_UINT && is_string(at.value) && is_digits(string_of(at.value)))
+        buf_append_span(&what, SPAN_LIT(" (without quotes)"));
     buf_append(&what, "", 1);
     fault_value(c, at, buf_span(&what).p);
     buf_free(&what);
@@ -110,6 +130,10 @@ static void fault_no_word(struct conf *c, struct conf_at at, const struct conf_w
     buf_append_span(&what, SPAN_LIT("not one of "));
     for (const struct conf_word *w = words; w->word != NULL; w++)
         buf_printf(&what, "%s%s", w == words ? "" : ", ", w->word);
+    if (is_string(at.value))
+        conf_hint_word(words, string_of(at.value), &what);
+    else
+        buf_append_span(&what, SPAN_LIT(" (a word in double quotes)"));
     buf_append(&what, "", 1);
     fault_value(c, at, buf_span(&what).p);
     buf_free(&what);
@@ -136,7 +160,7 @@ static bool is_printable(struct span s)
 static void read_string(struct conf *c, struct conf_at at, const struct conf_key *key, void *to)
 {
     if (!json_object_is_type(at.value, json_type_string)) {
-        fault_value(c, at, "not a string");
+        fault_value(c, at, "not a string in double quotes");
         return;
     }
     struct span text = string_of(at.value);
@@ -155,10 +179,10 @@ static void read_string(struct conf *c, struct conf_at at, const struct conf_key
 
 static bool add_text(struct conf *c, struct conf_at at, const struct conf_text *text, void *member)
 {
-    char what[128];
+    char what[512];
     const char *why = NULL;
     if (!json_object_is_type(at.value, json_type_string)) {
-        snprintf(what, sizeof what, "not %s (a string)", text->what);
+        snprintf(what, sizeof what, "not %s (a string in double quotes)", text->what);
         fault_value(c, at, what);
         return false;
     }
@@ -174,11 +198,30 @@ static void read_text(struct conf *c, struct conf_at at, const struct conf_key *
     add_text(c, at, key->text, conf_member(to, key));
 }
 
+static void fault_no_list(struct conf *c, struct conf_at at, const struct conf_key *key)
+{
+    struct buf what;
+    if (key->type == CONF_OBJECTS || !is_string(at.value)) {
+        bool one = json_object_is_type(at.value, json_type_object);
+        fault_value(c, at,
+                    key->type != CONF_OBJECTS ? "not a list of strings: [\"...\"]"
+                    : one                     ? "not a list: put it in brackets, [{...}]"
+                                              : "not a list of objects: [{...}]");
+        return;
+    }
+    buf_init(&what, NULL);
+    buf_append_span(&what, SPAN_LIT("not a list: put it in brackets, ["));
+    show(&what, at.value);
+    buf_append(&what, "]", 2);
+    fault_value(c, at, buf_span(&what).p);
+    buf_free(&what);
+}
+
 /* A list of the right length; false after a fault. */
 static bool check_list(struct conf *c, struct conf_at at, const struct conf_key *key)
 {
     if (!json_object_is_type(at.value, json_type_array)) {
-        fault_value(c, at, "not a list");
+        fault_no_list(c, at, key);
         return false;
     }
     size_t n = json_object_array_length(at.value);
@@ -336,50 +379,73 @@ static const struct conf_key *find_key(const struct conf_table *t, const char *n
     return NULL;
 }
 
-static void find_nearest(const struct conf_table *t, struct span name, const char **nearest, unsigned *distance)
+static bool is_scalar(enum conf_type type)
 {
-    for (size_t i = 0; i < t->count; i++) {
-        if (t->key[i].type == CONF_INLINE) {
-            find_nearest(t->key[i].table, name, nearest, distance);
-            continue;
-        }
-        unsigned d = conf_distance(name, span_str(t->key[i].name));
-        if (d < *distance) {
-            *distance = d;
-            *nearest = t->key[i].name;
-        }
+    return type == CONF_BOOL || type == CONF_WORD || type == CONF_STRING || type == CONF_TEXT;
+}
+
+/* In an object that should not stand here, or not as an object: where its keys belong. */
+static void fault_inner(struct conf *c, uint32_t object, const struct conf_table *t)
+{
+    struct buf text;
+    buf_init(&text, NULL);
+    for (uint32_t i = c->node[object].first; i != 0; i = c->node[i].next) {
+        if (c->node[i].key != NULL && conf_hint_inner(c, i, t, &text))
+            conf_node_fault(c, i, c->node[i].key_line, "unknown key%.*s", SPAN_ARG(buf_span(&text)));
+        buf_free(&text);
     }
 }
 
+/* Which keys there are is told once an object. */
 static void fault_unknown(struct conf *c, uint32_t node, const struct conf_table *t)
 {
-    struct span name = span_str(c->node[node].key);
-    const char *nearest = NULL;
-    /* One slip in a short word, one in three letters of a longer one. */
-    unsigned distance = name.n < 6 ? 2 : (unsigned)(min_size(name.n, 30) / 3) + 1;
-    if (c->faults < CONF_FAULTS_MAX)
-        find_nearest(t, name, &nearest, &distance);
-    if (nearest != NULL)
-        conf_node_fault(c, node, c->node[node].key_line, "unknown key; did you mean \"%s\"?", nearest);
-    else
+    struct buf text;
+    struct conf_node *object = &c->node[c->node[node].parent];
+    if (c->faults >= CONF_FAULTS_MAX) {
         conf_node_fault(c, node, c->node[node].key_line, "unknown key");
+        return;
+    }
+    buf_init(&text, NULL);
+    if (!conf_hint_key(c, node, t, &text) && !object->listed) {
+        buf_append_span(&text, SPAN_LIT("; known here: "));
+        conf_hint_keys(t, SIZE_MAX, &text);
+        object->listed = true;
+    }
+    conf_node_fault(c, node, c->node[node].key_line, "unknown key%.*s", SPAN_ARG(buf_span(&text)));
+    buf_free(&text);
+    fault_inner(c, node, t);
+}
+
+static void fault_no_object(struct conf *c, struct conf_at at, const struct conf_table *t)
+{
+    struct buf what;
+    buf_init(&what, NULL);
+    buf_append_span(&what, SPAN_LIT("not an object: {...} with keys of "));
+    conf_hint_keys(t, SOME_KEYS, &what);
+    buf_append(&what, "", 1);
+    fault_value(c, at, buf_span(&what).p);
+    buf_free(&what);
 }
 
 static void read_object(struct conf *c, struct conf_at at, const struct conf_table *t, void *to)
 {
     if (!json_object_is_type(at.value, json_type_object)) {
-        fault_value(c, at, "not an object");
+        fault_no_object(c, at, t);
         return;
     }
     read_table(c, at, t, to);
     for (uint32_t i = c->node[at.node].first; i != 0; i = c->node[i].next) {
-        if (find_key(t, c->node[i].key) == NULL)
+        const struct conf_key *key = find_key(t, c->node[i].key);
+        if (key == NULL)
             fault_unknown(c, i, t);
+        else if (is_scalar(key->type))
+            fault_inner(c, i, t);
     }
 }
 
 void conf_read(struct conf *c, const struct conf_table *t, void *to)
 {
+    c->top = t;
     if (c->root != NULL)
         read_object(c, (struct conf_at){ 0, c->root }, t, to);
 }

@@ -37,20 +37,36 @@ static bool is_word_byte(unsigned char c)
     return c >= 0x80 || (c > ' ' && c != 0x7f && strchr("{}[]:,\"/", c) == NULL);
 }
 
-/* "expected X, found Y". */
-static bool fail_expected(struct scan *s, const char *expected)
+/* The word, or the sign, that stands here. */
+static struct span word_here(const struct scan *s)
 {
-    if (at_end(s))
-        return fail(s, s->line, "expected %s, found the end of the file", expected);
     size_t n = 0;
     while (s->at + n < s->c->text_len && n < 24 && is_word_byte((unsigned char)s->c->text[s->at + n]))
         n++;
+    return span_of(s->c->text + s->at, max_size(n, 1));
+}
+
+/* "expected X, found Y", and what to do about it. */
+static bool fail_hint(struct scan *s, const char *expected, const char *hint)
+{
+    if (at_end(s))
+        return fail(s, s->line, "expected %s, found the end of the file%s", expected, hint);
     struct buf shown;
     buf_init(&shown, NULL);
-    conf_append_safe(&shown, span_of(s->c->text + s->at, max_size(n, 1)));
-    fail(s, s->line, "expected %s, found %.*s", expected, SPAN_ARG(buf_span(&shown)));
+    conf_append_safe(&shown, word_here(s));
+    fail(s, s->line, "expected %s, found %.*s%s", expected, SPAN_ARG(buf_span(&shown)), hint);
     buf_free(&shown);
     return false;
+}
+
+static bool fail_expected(struct scan *s, const char *expected)
+{
+    const char *hint = "";
+    if (!at_end(s) && peek(s) == '#')
+        hint = ": comments begin with // or /*";
+    else if (!at_end(s) && peek(s) == '\'')
+        hint = ": keys and strings stand in double quotes";
+    return fail_hint(s, expected, hint);
 }
 
 /* At "//" or "/" "*": overwrites the comment with blanks. */
@@ -141,7 +157,7 @@ static bool scan_string(struct scan *s, struct span *raw)
             return false;
     }
     if (at_end(s) || peek(s) != '"')
-        return fail(s, s->line, "the string that begins here has no end");
+        return fail(s, s->line, "the string that begins here has no end: a double quote is missing on this line");
     s->at++;
     *raw = span_of(s->c->text + begin, s->at - begin);
     return true;
@@ -177,7 +193,10 @@ static bool scan_number(struct scan *s)
     if (good && !is_word_byte((unsigned char)peek(s)))
         return true;
     s->at = begin;
-    return fail_expected(s, "a number");
+    struct span word = word_here(s);
+    bool unit = is_word_byte((unsigned char)word.p[0]) && strspn(word.p, "0123456789") < word.n &&
+                strspn(word.p, "0123456789.eE+-") < word.n;
+    return fail_hint(s, "a number", unit ? ": a number with a unit stands in double quotes" : "");
 }
 
 static bool scan_word(struct scan *s)
@@ -191,7 +210,9 @@ static bool scan_word(struct scan *s)
             return true;
         }
     }
-    return fail_expected(s, "a value");
+    bool bare = !at_end(s) && peek(s) != '#' && peek(s) != '\'' && is_word_byte((unsigned char)peek(s));
+    return bare ? fail_hint(s, "a value", ": a string stands in double quotes; else true, false or a number")
+                : fail_expected(s, "a value");
 }
 
 static uint32_t add_node(struct scan *s, uint32_t parent)
@@ -272,7 +293,8 @@ static bool scan_member(struct scan *s, uint32_t object)
     if (!skip_blank(s))
         return false;
     if (at_end(s) || peek(s) != ':')
-        return fail_expected(s, "\":\"");
+        return fail_hint(s, "\":\"",
+                         memchr(raw.p, ':', raw.n) != NULL ? ": a double quote may be missing before it" : "");
     s->at++;
     if (!skip_blank(s))
         return false;
@@ -282,10 +304,58 @@ static bool scan_member(struct scan *s, uint32_t object)
 
 static bool scan_element(struct scan *s, uint32_t list) { return scan_value(s, add_node(s, list)); }
 
+static bool fail_open(struct scan *s, char end, uint32_t begin)
+{
+    return fail(s, s->line, "found the end of the file: the \"%c\" of line %u has no \"%c\"", end == '}' ? '{' : '[',
+                begin, end);
+}
+
+static bool begins_next(const struct scan *s, char end)
+{
+    char c = peek(s);
+    return c == '"' || (end == ']' && (c == '{' || c == '['));
+}
+
+/* Between two members or elements, and at the end. A comma too many or too few is told, and put right in our copy, so
+ * that all else that is wrong is told as well. */
+static bool pass_comma(struct scan *s, char end, uint32_t begin, bool *more)
+{
+    size_t comma = s->at;
+    uint32_t line = s->line;
+    if (!skip_blank(s))
+        return false;
+    if (at_end(s))
+        return fail_open(s, end, begin);
+    *more = peek(s) != end;
+    if (*more && peek(s) != ',' && begins_next(s, end) && s->at > comma) {
+        fail(s, line, "a comma is missing at the end of this line, or before what follows");
+        s->c->text[comma] = ',';
+        return true;
+    }
+    if (*more && peek(s) != ',')
+        return fail_expected(s, end == '}' ? "\",\" or \"}\"" : "\",\" or \"]\"");
+    comma = s->at++;
+    line = s->line;
+    if (!*more)
+        return true;
+    if (!skip_blank(s))
+        return false;
+    if (at_end(s))
+        return fail_open(s, end, begin);
+    if (peek(s) != end)
+        return true;
+    fail(s, line, "the comma before \"%c\" is one too many", end);
+    s->c->text[comma] = ' ';
+    s->at++;
+    *more = false;
+    return true;
+}
+
 /* At the opening bracket of an object or a list. */
 static bool scan_container(struct scan *s, uint32_t node, char end)
 {
-    const char *wanted = end == '}' ? "\",\" or \"}\"" : "\",\" or \"]\"";
+    uint32_t begin = s->line;
+    bool more = true;
     if (++s->depth > CONF_DEPTH_MAX)
         return fail(s, s->line, "nested deeper than %d levels", CONF_DEPTH_MAX);
     s->at++;
@@ -296,16 +366,8 @@ static bool scan_container(struct scan *s, uint32_t node, char end)
         s->depth--;
         return true;
     }
-    for (;;) {
-        if (!(end == '}' ? scan_member(s, node) : scan_element(s, node)) || !skip_blank(s))
-            return false;
-        char c = peek(s);
-        if (at_end(s) || (c != ',' && c != end))
-            return fail_expected(s, wanted);
-        s->at++;
-        if (c == end)
-            break;
-        if (!skip_blank(s))
+    while (more) {
+        if (!(end == '}' ? scan_member(s, node) : scan_element(s, node)) || !pass_comma(s, end, begin, &more))
             return false;
     }
     if (end == '}')
@@ -329,6 +391,11 @@ static bool scan_value(struct scan *s, uint32_t node)
     return scan_word(s);
 }
 
+static bool is_utf16(const struct conf *c)
+{
+    return c->text_len >= 2 && (memcmp(c->text, "\xff\xfe", 2) == 0 || memcmp(c->text, "\xfe\xff", 2) == 0);
+}
+
 bool conf_scan(struct conf *c)
 {
     struct scan s = { .c = c, .line = 1 };
@@ -337,8 +404,12 @@ bool conf_scan(struct conf *c)
     add_node(&s, 0);
     if (!skip_blank(&s))
         return false;
-    if (at_end(&s) || peek(&s) != '{')
-        return fail_expected(&s, "an object: {");
+    if (at_end(&s))
+        return fail(&s, s.line, "the file is empty: {} is the least, and means the defaults");
+    if (is_utf16(c))
+        return fail(&s, s.line, "the file is UTF-16: save it as UTF-8");
+    if (peek(&s) != '{')
+        return fail_hint(&s, "an object: {", peek(&s) == '#' ? ": comments begin with // or /*" : ": the file is JSON");
     c->node[0].line = c->node[0].key_line = s.line;
     c->root_at = s.at;
     if (!scan_value(&s, 0))

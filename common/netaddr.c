@@ -251,7 +251,7 @@ static bool cidr_parse_ip(struct cidr *out, struct span ip_text, const struct sp
     uint8_t ip[16];
     int family = parse_raw(ip, ip_text);
     if (family == 0) {
-        *why = "not an IP address";
+        *why = "neither an IP address nor a network such as 10.0.0.0/8";
         return false;
     }
     unsigned total = family == AF_INET ? 32 : 128, bits = total;
@@ -260,7 +260,7 @@ static bool cidr_parse_ip(struct cidr *out, struct span ip_text, const struct sp
         return false;
     }
     if (!host_bits_clear(ip, bits, total)) {
-        *why = "bits are set behind the prefix length";
+        *why = "bits are set behind the prefix length: a network is 10.0.0.0/8, one address 10.0.0.1";
         return false;
     }
     bool mapped = family == AF_INET6 && bits >= 96 && memcmp(ip, mapped_prefix, sizeof(mapped_prefix)) == 0;
@@ -398,6 +398,10 @@ static bool parse_host_port(struct endpoint *out, struct span text, const char *
     const char *colon = text.n > 0 ? memchr(text.p, ':', text.n) : NULL;
     if (colon == NULL)
         return fail(why, "a port must follow: host:port");
+    if (memmem(text.p, text.n, "://", 3) != NULL)
+        return fail(why, "host:port is wanted, without a scheme");
+    if (text.p[0] == '*')
+        return fail(why, "all addresses of this machine are 0.0.0.0:port and [::]:port");
     struct span host = span_of(text.p, (size_t)(colon - text.p));
     struct span port_text = span_of(colon + 1, text.n - host.n - 1);
     if (port_text.n > 0 && memchr(port_text.p, ':', port_text.n) != NULL)

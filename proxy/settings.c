@@ -123,11 +123,12 @@ static void read_all(struct settings *s, struct conf *c, const struct source *fr
     settings_verify(s, c);
     settings_verify_auth(s, c);
     settings_verify_tls(s, c);
+    settings_verify_possible(s, c);
     settings_open_auth(s, c);
     settings_open_tls(s, c);
     settings_open_users(s, c);
     settings_open_keys(s, c);
-    if (from->inspect && conf_faults(c) == 0)
+    if (from->inspect)
         settings_inspect(s, c);
 }
 

@@ -105,7 +105,9 @@ struct upstream_settings {
     enum upstream_balance balance;
     enum upstream_tls tls;
     bool tls_verify;
-    bool credentials; /* logins go this way: opportunistic means required, to all but unix and loopback addresses */
+    bool credentials; /* logins go this way */
+    bool tls_guarded; /* for that, opportunistic means required, to all but unix and loopback addresses; `tls` is
+                       * REQUIRED already where no server stands for one of these, but a name may yet lead to one */
     char *tls_ca, *tls_name, *tls_cert, *tls_key; /* NULL: not set */
     struct tls_client *tls_client;                /* a reference; NULL where tls is none */
     char *username, *password_file;               /* NULL: not set */

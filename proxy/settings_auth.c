@@ -117,18 +117,6 @@ static void verify_backend(const struct auth_settings *a, struct conf *c, size_t
         conf_fault(c, place, "\"dovecot\" needs auth.socket");
 }
 
-/* All mail would be refused, for nobody could ever log in. */
-static void verify_possible(const struct listener_settings *l, struct conf *c, size_t i)
-{
-    char path[SETTINGS_PATH];
-    if (l->auth.mode == AUTH_REQUIRED && l->auth.require_tls && l->server.tls == SERVER_TLS_NONE)
-        conf_fault(c, settings_place(c, i, "auth.mode", "auth.mode", path),
-                   "\"required\" needs tls \"starttls\" or \"implicit\", or auth.require_tls false");
-    if (l->auth.mode == AUTH_REQUIRED && (l->server.disabled_commands & (uint32_t)1 << SMTP_VERB_AUTH) != 0)
-        conf_fault(c, settings_place(c, i, "auth.mode", "auth.mode", path),
-                   "\"required\" needs AUTH, which disabled_commands takes away");
-}
-
 /* Two logins can't share a connection. */
 static void verify_own_login(const struct listener_settings *l, struct conf *c, size_t i)
 {
@@ -164,7 +152,6 @@ void settings_verify_auth(const struct settings *s, struct conf *c)
         const struct listener_settings *l = &s->listener[i];
         if (l->auth.mode != AUTH_OFF)
             verify_backend(&l->auth, c, i);
-        verify_possible(l, c, i);
         verify_own_login(l, c, i);
         verify_upstream(&l->upstream, c, i);
     }
@@ -222,7 +209,7 @@ void settings_open_auth(struct settings *s, struct conf *c)
     char path[SETTINGS_PATH];
     for (size_t i = 0; i < s->listeners; i++) {
         struct upstream_settings *u = &s->listener[i].upstream;
-        if (u->username == NULL || u->password_file == NULL)
+        if (u->password_file == NULL)
             continue;
         const char *why = read_password(u->password_file, &u->password);
         if (why != NULL)

@@ -63,7 +63,7 @@ static void inspect_server(const struct settings *s, struct conf *c, const struc
 {
     struct stat st;
     for (size_t i = 0; i < s->listeners; i++) {
-        if (loops(&s->listener[i].address, &server->at))
+        if (s->listener[i].address_text != NULL && loops(&s->listener[i].address, &server->at))
             conf_warn(c, path, "\"%s\" is our own listener \"%s\": mail would go round", server->text,
                       s->listener[i].name);
     }
@@ -82,7 +82,7 @@ static void inspect_servers(const struct settings *s, struct conf *c)
     for (size_t i = 0; i < s->listeners; i++) {
         const struct upstream_settings *u = &s->listener[i].upstream;
         bool global = settings_place(c, i, "upstream.servers", "upstream.servers", path) != path;
-        if (global && global_used)
+        if ((global && global_used) || conf_faulty(c, global ? "upstream.servers" : path))
             continue;
         global_used |= global;
         for (size_t k = 0; k < u->servers; k++) {
@@ -164,6 +164,8 @@ void settings_inspect(const struct settings *s, struct conf *c)
 {
     settings_inspect_outputs(s, c);
     for (size_t i = 0; i < s->listeners; i++) {
+        if (s->listener[i].address_text == NULL) /* told */
+            continue;
         inspect_listener_socket(&s->listener[i], c, i);
         warn_listener(&s->listener[i], c, i);
     }
@@ -172,5 +174,6 @@ void settings_inspect(const struct settings *s, struct conf *c)
     settings_inspect_users(s, c);
     settings_inspect_tls(s, c);
     settings_inspect_keys(s, c);
+    settings_warn(s, c);
     warn_workers(s, c);
 }

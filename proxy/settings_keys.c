@@ -93,6 +93,8 @@ void settings_open_keys(struct settings *s, struct conf *c)
     struct log_settings *log = &s->log;
     open_key(c, "log.redact.key_file", log->redact_key_file, hashes(&log->redact), "a rule says \"hash\"",
              &log->redact_key);
+    if (conf_faulty(c, "log.integrity"))
+        open_key(c, "log.integrity_key_file", log->integrity_key_file, false, "", &log->integrity_key);
     if (log->integrity == INTEGRITY_CHAIN) {
         open_key(c, "log.integrity_key_file", log->integrity_key_file, true, "log.integrity is \"chain\"",
                  &log->integrity_key);

@@ -283,7 +283,7 @@ static void verify_tls(const struct output_settings *o, struct conf *c, size_t i
     if (!pair)
         conf_fault(c, key_path(i, o->tls_cert != NULL ? "tls_cert" : "tls_key", path), "needs %s beside it",
                    o->tls_cert != NULL ? "tls_key" : "tls_cert");
-    if (!o->tls || !may_have_tls(o) || !pair)
+    if (!o->tls || !may_have_tls(o))
         return;
     snprintf(where, sizeof where, "log.outputs[%zu]", i);
     struct tls_client *t = tls_link_client(o->tls_ca, o->tls_cert, o->tls_key, where, on_tls_fault, c);
@@ -419,7 +419,7 @@ void settings_inspect_outputs(const struct settings *s, struct conf *c)
     bool syslog = false;
     for (size_t i = 0; i < s->log.outputs; i++) {
         const struct output_settings *o = &s->log.output[i];
-        if (o->type == OUTPUT_FILE)
+        if (o->type == OUTPUT_FILE && o->path != NULL)
             inspect_file(o, c, i);
         if (o->transport == TRANSPORT_UNIX)
             inspect_socket(o, c, i);

@@ -38,6 +38,10 @@ enum { SETTINGS_PATH = 96 };
 const char *settings_place(const struct conf *c, size_t listener, const char *own, const char *global,
                            char out[SETTINGS_PATH]);
 
+/* The same for a key of a section whose keys stand in listeners directly; the result is `out`. */
+const char *settings_place_in(const struct conf *c, size_t listener, const char *section, const char *key,
+                              char out[SETTINGS_PATH]);
+
 /* What follows from other values in the keys of TLS; then what lies between them is verified. */
 void settings_complete_tls(struct settings *s, const struct conf *c);
 void settings_verify_tls(const struct settings *s, struct conf *c);
@@ -61,6 +65,17 @@ void settings_open_users(struct settings *s, struct conf *c);
 void settings_close_users(struct settings *s);
 /* Warns of what they can't do, and of a socket that isn't there. */
 void settings_inspect_users(const struct settings *s, struct conf *c);
+
+/* Whether a client can come to speak TLS. */
+bool settings_has_tls(const struct listener_settings *l);
+/* Whether peers may tell that a client has logged in elsewhere (XCLIENT). */
+bool settings_is_told_logins(const struct listener_settings *l);
+/* Those by which some client may be able to log in. */
+sasl_set settings_possible_mechanisms(const struct listener_settings *l);
+/* Faults of listeners on which no mail can ever work. */
+void settings_verify_possible(const struct settings *s, struct conf *c);
+/* Warns of what is legal, and hardly meant. */
+void settings_warn(const struct settings *s, struct conf *c);
 
 /* Only peers on this machine reach it. */
 bool settings_is_local(const struct endpoint *at);

@@ -17,9 +17,8 @@ const char *settings_place(const struct conf *c, size_t listener, const char *ow
     return conf_has(c, out) ? out : global;
 }
 
-/* The same for a key of a section whose keys stand in listeners directly; the result is `out`. */
-static const char *place_in(const struct conf *c, size_t listener, const char *section, const char *key,
-                            char out[SETTINGS_PATH])
+const char *settings_place_in(const struct conf *c, size_t listener, const char *section, const char *key,
+                              char out[SETTINGS_PATH])
 {
     snprintf(out, SETTINGS_PATH, "listeners[%zu].%s", listener, key);
     if (!conf_has(c, out))
@@ -47,10 +46,26 @@ static bool all_local(const struct upstream_settings *u)
     return true;
 }
 
-/* Where credentials go, opportunistic is required. */
+static bool any_local(const struct upstream_settings *u)
+{
+    for (size_t i = 0; i < u->servers; i++) {
+        if (settings_is_local(&u->server[i].at))
+            return true;
+    }
+    return false;
+}
+
+/* Where credentials go, opportunistic is required, and is shown so where no server is excepted. */
+static void default_mode(struct upstream_settings *u)
+{
+    u->tls_guarded = u->credentials && u->tls == UPSTREAM_TLS_OPPORTUNISTIC;
+    if (u->tls_guarded && !any_local(u))
+        u->tls = UPSTREAM_TLS_REQUIRED;
+}
+
 static void default_verify(struct upstream_settings *u)
 {
-    bool guarded = u->credentials && u->tls == UPSTREAM_TLS_OPPORTUNISTIC && !all_local(u);
+    bool guarded = u->tls_guarded && !all_local(u);
     u->tls_verify = u->tls == UPSTREAM_TLS_REQUIRED || u->tls == UPSTREAM_TLS_IMPLICIT || guarded;
 }
 
@@ -58,12 +73,14 @@ void settings_complete_tls(struct settings *s, const struct conf *c)
 {
     if (!conf_has(c, "server.tls"))
         default_tls(&s->base.server, &s->base.tls);
+    default_mode(&s->base.upstream);
     if (!conf_has(c, "upstream.tls_verify"))
         default_verify(&s->base.upstream);
     for (size_t i = 0; i < s->listeners; i++) {
         struct listener_settings *l = &s->listener[i];
         if (!is_set(c, i, "tls", "server.tls"))
             default_tls(&l->server, &l->tls);
+        default_mode(&l->upstream);
         if (!is_set(c, i, "upstream.tls_verify", "upstream.tls_verify"))
             default_verify(&l->upstream);
     }
@@ -72,14 +89,11 @@ void settings_complete_tls(struct settings *s, const struct conf *c)
 static void verify_server(const struct listener_settings *l, struct conf *c, size_t i)
 {
     char path[SETTINGS_PATH], certificates[SETTINGS_PATH];
-    place_in(c, i, "server", "tls", path);
-    place_in(c, i, "tls", "certificates", certificates);
+    settings_place_in(c, i, "server", "tls", path);
+    settings_place_in(c, i, "tls", "certificates", certificates);
     if (l->server.tls != SERVER_TLS_NONE && l->tls.certificates == 0 && !conf_faulty(c, certificates))
         conf_fault(c, path, "\"%s\" needs %s", l->server.tls == SERVER_TLS_STARTTLS ? "starttls" : "implicit",
                    certificates);
-    bool known = !conf_faulty(c, path) && !conf_faulty(c, certificates);
-    if (l->server.require_tls && l->server.tls == SERVER_TLS_NONE && known)
-        conf_fault(c, place_in(c, i, "server", "require_tls", path), "needs tls \"starttls\" or \"implicit\"");
 }
 
 static const char *upstream_place(const struct conf *c, size_t i, const char *key, char out[SETTINGS_PATH])
@@ -142,16 +156,6 @@ static void on_fault(void *arg, const char *text)
     conf_fault(o->c, path, "%s", text + n + 2);
 }
 
-/* A file that is missing in the configuration has been told of. */
-static bool is_whole(const struct tls_settings *tls)
-{
-    for (size_t i = 0; i < tls->certificates; i++) {
-        if (tls->certificate[i].cert == NULL || tls->certificate[i].key == NULL)
-            return false;
-    }
-    return tls->certificates > 0;
-}
-
 static bool same(const char *a, const char *b) { return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0); }
 
 static bool same_upstream(const struct upstream_settings *a, const struct upstream_settings *b)
@@ -164,7 +168,9 @@ static void open_server(struct settings *s, struct conf *c, size_t i, char **pri
 {
     struct listener_settings *l = &s->listener[i];
     struct opening o = { .c = c, .listener = i, .section = "tls", .prefix = "" };
-    if (l->server.tls == SERVER_TLS_NONE || !is_whole(&l->tls))
+    char mode[SETTINGS_PATH];
+    bool wanted = l->server.tls != SERVER_TLS_NONE || conf_faulty(c, settings_place_in(c, i, "server", "tls", mode));
+    if (!wanted || l->tls.certificates == 0)
         return;
     printed[i] = conf_print(&settings_tls_table, &l->tls);
     for (size_t k = 0; k < i; k++) {
@@ -236,9 +242,9 @@ static void inspect_server(const struct listener_settings *l, struct conf *c, si
     if (l->tls_server == NULL)
         return;
     if (l->tls.min_version < TLS_1_2)
-        conf_warn(c, place_in(c, i, "tls", "min_version", list),
+        conf_warn(c, settings_place_in(c, i, "tls", "min_version", list),
                   "TLS before 1.2 is broken, and its ciphers are allowed with it: for old devices alone");
-    place_in(c, i, "tls", "certificates", list);
+    settings_place_in(c, i, "tls", "certificates", list);
     for (size_t k = 0; k < l->tls.certificates; k++) {
         snprintf(path, sizeof path, "%s[%zu].cert", list, k);
         warn_end(c, path, l->tls.certificate[k].cert, tls_server_not_after(l->tls_server, k));

@@ -160,11 +160,14 @@ static unsigned nth_bit(uint32_t set, size_t i)
 static void clear_bits(void *member) { *(uint32_t *)member = 0; }
 
 _Static_assert(SMTP_VERB_COUNT <= 32, "verbs fit a set");
+static const char VERBS[] =
+    "one of HELO, EHLO, LHLO, MAIL, RCPT, DATA, BDAT, RSET, NOOP, QUIT, VRFY, EXPN, HELP, ETRN, TURN, "
+    "SEND, SOML, SAML, STARTTLS, AUTH, XCLIENT, XFORWARD, PROXY";
 static bool add_verb(void *member, struct span text, const char **why)
 {
     enum smtp_verb verb = smtp_verb_find(text);
     if (verb == SMTP_VERB_UNKNOWN || smtp_verb_is_foreign(verb))
-        return fail(why, NULL);
+        return fail(why, VERBS);
     *(uint32_t *)member |= (uint32_t)1 << verb;
     return true;
 }
@@ -175,11 +178,13 @@ static bool print_verb(const void *member, size_t i, struct buf *out)
 }
 const struct conf_text settings_verbs = { "an SMTP command", add_verb, print_verb, clear_bits };
 
+#define LISTED(id, name) " " name
+static const char CAPS[] = "one of" SMTP_CAPS(LISTED);
 static bool add_cap(void *member, struct span text, const char **why)
 {
     enum smtp_cap cap = smtp_cap_find(text);
     if (cap == SMTP_CAP_COUNT)
-        return fail(why, NULL);
+        return fail(why, CAPS);
     *(smtp_cap_set *)member |= (smtp_cap_set)1 << cap;
     return true;
 }

@@ -18,9 +18,14 @@ static void on_fault(void *arg, const char *text)
     conf_fault(o->c, o->path, "%s", text);
 }
 
-static bool wants_file(const struct auth_settings *a)
+/* Where what asks for it could not be read, the file is looked at for its faults. */
+static bool wants_file(const struct auth_settings *a, const struct conf *c, size_t i)
 {
-    return a->mode != AUTH_OFF && a->backend == AUTH_BACKEND_FILE && a->file != NULL;
+    char own[SETTINGS_PATH];
+    bool on = a->mode != AUTH_OFF || conf_faulty(c, settings_place(c, i, "auth.mode", "auth.mode", own));
+    bool here =
+        a->backend == AUTH_BACKEND_FILE || conf_faulty(c, settings_place(c, i, "auth.backend", "auth.backend", own));
+    return on && here && a->file != NULL;
 }
 
 static struct userfile *opened_before(const struct settings *s, size_t i)
@@ -39,7 +44,7 @@ void settings_open_users(struct settings *s, struct conf *c)
     for (size_t i = 0; i < s->listeners; i++) {
         struct listener_settings *l = &s->listener[i];
         struct opening o = { .c = c, .path = settings_place(c, i, "auth.file", "auth.file", own) };
-        if (!wants_file(&l->auth))
+        if (!wants_file(&l->auth, c, i))
             continue;
         l->users = opened_before(s, i);
         if (l->users == NULL)
@@ -105,7 +110,7 @@ void settings_inspect_users(const struct settings *s, struct conf *c)
             inspect_mechanisms(l, c, settings_place(c, i, "auth.mechanisms", "auth.mechanisms", own));
             inspect_file(l, c, settings_place(c, i, "auth.file", "auth.file", own));
         }
-        if (l->auth.backend == AUTH_BACKEND_DOVECOT)
+        if (l->auth.backend == AUTH_BACKEND_DOVECOT && l->auth.socket_text != NULL)
             inspect_socket(&l->auth, c, settings_place(c, i, "auth.socket", "auth.socket", own));
     }
 }

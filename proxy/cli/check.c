@@ -2,6 +2,7 @@
  * the effective configuration where asked to. */
 #include "proxy/cli/cli.h"
 
+#include "common/conf.h"
 #include "proxy/cli/usage.h"
 #include "proxy/settings.h"
 
@@ -40,10 +41,41 @@ static int parse_options(int argc, char **argv, struct check_options *o)
     return o->file != NULL ? -1 : usage_error("check", "which file? Name it with -c");
 }
 
-static void tell(void *arg, const char *text)
+struct told {
+    unsigned faults, warnings;
+};
+
+static void tell_fault(void *arg, const char *text)
 {
-    (void)arg;
+    ((struct told *)arg)->faults++;
     fprintf(stderr, "%s\n", text);
+}
+
+static void tell_warning(void *arg, const char *text)
+{
+    ((struct told *)arg)->warnings++;
+    fprintf(stderr, "%s\n", text);
+}
+
+/* "3 faults" */
+static void print_count(unsigned n, const char *what)
+{
+    if (n == 0)
+        fprintf(stderr, "no %ss", what);
+    else if (n > CONF_FAULTS_MAX)
+        fprintf(stderr, "over %d %ss", CONF_FAULTS_MAX, what);
+    else
+        fprintf(stderr, "%u %s%s", n, what, n == 1 ? "" : "s");
+}
+
+/* So that silence need not be read as an answer. */
+static void print_verdict(const char *file, const struct told *told)
+{
+    fprintf(stderr, "%s: ", file);
+    print_count(told->faults, "fault");
+    fprintf(stderr, ", ");
+    print_count(told->warnings, "warning");
+    fprintf(stderr, "\n");
 }
 
 static bool print(const struct settings *s)
@@ -62,7 +94,9 @@ int cli_check(int argc, char **argv)
     int status = parse_options(argc, argv, &o);
     if (status >= 0)
         return status;
-    struct settings *s = settings_check(o.file, tell, tell, NULL);
+    struct told told = { .faults = 0 };
+    struct settings *s = settings_check(o.file, tell_fault, tell_warning, &told);
+    print_verdict(o.file, &told);
     bool good = s != NULL && (!o.print || print(s));
     settings_unref(&s);
     return good ? 0 : 1;

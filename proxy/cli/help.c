@@ -2,6 +2,7 @@
 #include <ev.h>
 #include <json-c/json_c_version.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "proxy/cli/cli.h"
 #include "proxy/cli/usage.h"
@@ -30,8 +31,12 @@ static const char RUN[] = "usage: smtptap run [-c FILE] [-l ADDR] [-u ADDR]\n"
 
 static const char CHECK[] = "usage: smtptap check -c FILE [--print]\n"
                             "\n"
-                            "Reads the configuration and everything it names, and tells every fault on\n"
-                            "stderr with file, line and path. Exit status 0: it can be run.\n"
+                            "Reads the configuration and everything it names (certificates, keys, files,\n"
+                            "sockets), and tells all that is wrong on stderr: the file, the line, the key,\n"
+                            "what may stand there. A fault keeps it from being run; a warning says what is\n"
+                            "allowed but risky, or of no effect.\n"
+                            "\n"
+                            "Exit status 0: it can be run; 1: it can't; 2: bad usage.\n"
                             "\n"
                             "  -c FILE  the configuration\n"
                             "  --print  prints what is in force with all defaults, secrets masked\n";
@@ -83,9 +88,13 @@ static const char SINK[] = "usage: smtptap sink [-l ADDR] [--lmtp] [--store DIR]
                            "\n"
                            "  smtptap sink --reply 'rcpt%25=450 4.2.1 busy' --reply end=delay:2s\n";
 
-static const char HELP[] = "usage: smtptap help [COMMAND]\n";
+static const char HELP[] = "usage: smtptap help [COMMAND]\n"
+                           "\n"
+                           "Lists the commands, or explains one of them.\n";
 
-static const char VERSION[] = "usage: smtptap version\n";
+static const char VERSION[] = "usage: smtptap version\n"
+                              "\n"
+                              "Prints the version of the program and of its libraries.\n";
 
 const struct usage_command usage_commands[] = {
     { "demo", "shows in a second what it does: a message through proxy and sink", DEMO },
@@ -111,8 +120,18 @@ static void print_overview(void)
            "Exit status: 0 done, 1 a fault in what was asked, 2 bad usage.\n");
 }
 
+/* Of commands without options: `smtptap help --help`. */
+static bool asks_for_help(int argc, char **argv)
+{
+    return argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
+}
+
 int cli_help(int argc, char **argv)
 {
+    if (asks_for_help(argc, argv))
+        return usage_print("help");
+    if (argc == 2 && argv[1][0] == '-')
+        return usage_error("help", "there is no option %.40s", argv[1]);
     if (argc > 2)
         return usage_error("help", "one COMMAND at a time");
     if (argc == 2 && usage_find(argv[1]) == NULL)
@@ -125,7 +144,8 @@ int cli_help(int argc, char **argv)
 
 int cli_version(int argc, char **argv)
 {
-    (void)argv;
+    if (asks_for_help(argc, argv))
+        return usage_print("version");
     if (argc > 1)
         return usage_error("version", "it takes no argument");
     printf("smtptap %s\n", SMTPTAP_VERSION);

@@ -13,12 +13,14 @@ struct tls_server;
 struct tls_client;
 
 /* A listener's context: its certificates chosen by SNI (exact, then wildcard, then the first), several key types a
- * name. Reports every fault with the file's name; NULL if there was one. The caller has one reference. */
+ * name. Reports every fault with the file's name; NULL if there was one, or if a certificate or key is not named at all,
+ * which the caller tells of. The caller has one reference. */
 struct tls_server *tls_server_new(const struct tls_settings *set, const char *where, settings_fault *fault,
                                   void *arg) MUST_CHECK;
 struct tls_server *tls_server_ref(struct tls_server *t);
 void tls_server_unref(struct tls_server **t);
-/* An upstream's context: verification, CA, client certificate. where: the path of its section for faults. */
+/* An upstream's context: verification, CA, client certificate. where: the path of its section for faults. One of
+ * tls_cert and tls_key alone is as above. */
 struct tls_client *tls_client_new(const struct upstream_settings *set, const char *where, settings_fault *fault,
                                   void *arg) MUST_CHECK;
 struct tls_client *tls_client_ref(struct tls_client *t);

@@ -169,7 +169,7 @@ struct tls_client *tls_client_new(const struct upstream_settings *set, const cha
         SSL_CTX_sess_set_new_cb(t->ctx, on_session);
     }
     set_trust(t, set, &f);
-    if (set->tls_cert != NULL && set->tls_key != NULL)
+    if (set->tls_cert != NULL || set->tls_key != NULL)
         load_certificate(t, set, &f);
     if (f.any)
         tls_client_unref(&t);

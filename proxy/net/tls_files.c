@@ -183,7 +183,9 @@ static EVP_PKEY *load_key(const char *key, const char *name, struct tls_faults *
 bool tls_pair_load(struct tls_pair *out, const char *cert_key, const char *cert, const char *key_key, const char *key,
                    struct tls_faults *f)
 {
-    *out = (struct tls_pair){ .chain = load_certificates(cert_key, cert, f), .key = load_key(key_key, key, f) };
+    *out = (struct tls_pair){ .chain = cert != NULL ? load_certificates(cert_key, cert, f) : NULL,
+                              .key = key != NULL ? load_key(key_key, key, f) : NULL };
+    f->any |= cert == NULL || key == NULL;
     if (out->chain != NULL)
         out->leaf = sk_X509_shift(out->chain);
     if (out->leaf == NULL || out->key == NULL)

@@ -29,7 +29,8 @@ struct tls_pair {
     STACK_OF(X509) * chain; /* without the leaf */
     EVP_PKEY *key;
 };
-/* Reads both files and tells what is wrong with them; false after a fault. `out` is to be freed in either case. */
+/* Reads both files and tells what is wrong with them; false after a fault. A name that is NULL is a fault that was told
+ * of by others. `out` is to be freed in either case. */
 bool tls_pair_load(struct tls_pair *out, const char *cert_key, const char *cert, const char *key_key, const char *key,
                    struct tls_faults *f) MUST_CHECK;
 /* Puts it into a context; false: OpenSSL does not want it, its errors are in the queue. */

@@ -10,7 +10,9 @@ enum upstream_tls upstream_tls_with(const struct upstream_settings *set, const s
                                     const struct netaddr *addr)
 {
     bool local = at->kind == ENDPOINT_UNIX || netaddr_is_loopback(addr);
-    return set->tls == UPSTREAM_TLS_OPPORTUNISTIC && set->credentials && !local ? UPSTREAM_TLS_REQUIRED : set->tls;
+    if (!set->tls_guarded)
+        return set->tls;
+    return local ? UPSTREAM_TLS_OPPORTUNISTIC : UPSTREAM_TLS_REQUIRED;
 }
 
 enum smtp_client_tls upstream_tls_mode(const struct upstream_settings *set, const struct endpoint *at,

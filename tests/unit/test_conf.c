@@ -116,6 +116,9 @@ static const struct conf_key KEYS[] = {
 };
 static const struct conf_table TABLE = CONF_TABLE(KEYS, struct things);
 
+#define KNOWN "flag, count, threads, size, memory, wait, colour, word, nets, inner, direct, base_weight, items"
+#define NETS_1 "f:1: nets[0]: 1 is not an address or network (a string in double quotes)"
+
 struct told {
     char text[8192];
     unsigned faults;
@@ -260,13 +263,14 @@ static void test_bad_values(void **state)
         const char *key, *value, *fault;
     } CASES[] = {
         { "flag", "\"yes\"", "\"yes\" is not true or false" },
+        { "flag", "\"True\"", "\"True\" is not true or false (without quotes)" },
         { "flag", "null", "null is not true or false" },
         { "flag", "0", "0 is not true or false" },
         { "count", "0", "0 is not a whole number from 1 to 10" },
         { "count", "11", "11 is not a whole number from 1 to 10" },
         { "count", "-1", "-1 is not a whole number from 1 to 10" },
         { "count", "1.5", "1.5 is not a whole number from 1 to 10" },
-        { "count", "\"5\"", "\"5\" is not a whole number from 1 to 10" },
+        { "count", "\"5\"", "\"5\" is not a whole number from 1 to 10 (without quotes)" },
         { "count", "99999999999999999999999", "18446744073709551615 is not a whole number from 1 to 10" },
         { "count", "4294967301", "4294967301 is not a whole number from 1 to 10" },
         { "count", "[1]", "a list is not a whole number from 1 to 10" },
@@ -287,19 +291,22 @@ static void test_bad_values(void **state)
         { "wait", "\"1h1ms\"",
           "\"1h1ms\" is not a duration from 1ms to 1h (such as \"500ms\", \"30s\", \"5m\", \"1h\")" },
         { "colour", "\"on\"", "\"on\" is not one of red, green, blue" },
-        { "colour", "true", "true is not one of red, green, blue" },
-        { "colour", "\"Red\"", "\"Red\" is not one of red, green, blue" },
+        { "colour", "true", "true is not one of red, green, blue (a word in double quotes)" },
+        { "colour", "\"Red\"", "\"Red\" is not one of red, green, blue; did you mean \"red\"?" },
+        { "colour", "\"gren\"", "\"gren\" is not one of red, green, blue; did you mean \"green\"?" },
+        { "colour", "\"rd\"", "\"rd\" is not one of red, green, blue" },
         { "colour", "\"blue\"", "\"blue\" is not built into this version" },
-        { "word", "5", "5 is not a string" },
+        { "word", "5", "5 is not a string in double quotes" },
         { "word", "\"\"", "must not be empty" },
         { "word", "\"123456789\"", "has 9 bytes, not 1 to 8" },
         { "word", "\"a\\nb\"", "\"a?b\" is not printable ASCII" },
         { "word", "\"\xc3\xa4\"", "\"\xc3\xa4\" is not printable ASCII" },
-        { "nets", "\"::1\"", "\"::1\" is not a list" },
+        { "nets", "\"::1\"", "\"::1\" is not a list: put it in brackets, [\"::1\"]" },
+        { "nets", "5", "5 is not a list of strings: [\"...\"]" },
         { "nets", "[1,2,3,4,5]", "has 5 entries, at most 4 are possible" },
-        { "inner", "[]", "a list is not an object" },
+        { "inner", "[]", "a list is not an object: {...} with keys of depth" },
         { "items", "[]", "must not be empty" },
-        { "items", "{}", "an object is not a list" },
+        { "items", "{}", "an object is not a list: put it in brackets, [{...}]" },
         { "later_word", "\"always\"", "\"always\" is not built into this version" },
         { "later_word", "\"often\"", "\"often\" is not one of never, always" },
         { "later_list", "[]", "this key is not built into this version" },
@@ -321,13 +328,14 @@ static void test_places(void **state)
         const char *text, *faults;
     } CASES[] = {
         { "{\"nets\": [\"::1\",\n\n\"10.0.0.1/8\", 3]}",
-          "f:3: nets[1]: \"10.0.0.1/8\" is not an address or network: bits are set behind the prefix length\n"
-          "f:3: nets[2]: 3 is not an address or network (a string)" },
+          "f:3: nets[1]: \"10.0.0.1/8\" is not an address or network: bits are set behind the prefix length: a network "
+          "is 10.0.0.0/8, one address 10.0.0.1\n"
+          "f:3: nets[2]: 3 is not an address or network (a string in double quotes)" },
         { "{\"inner\": {\n\"depth\": 0}}", "f:2: inner.depth: 0 is not a whole number from 1 to 9" },
         { "{\"items\": [{\"label\":\"x\"},\n{\"weight\": 101}, 5]}",
           "f:2: items[1]: \"label\" is missing\n"
           "f:2: items[1].weight: 101 is not a whole number from 0 to 100\n"
-          "f:2: items[2]: 5 is not an object" },
+          "f:2: items[2]: 5 is not an object: {...} with keys of label, weight" },
         /* all faults, in the order of the lines, not of the table */
         { "{\"direct\": 99,\n\"count\": 99,\n\"flag\": 99}", "f:1: direct: 99 is not a whole number from 0 to 10\n"
                                                              "f:2: count: 99 is not a whole number from 1 to 10\n"
@@ -338,14 +346,26 @@ static void test_places(void **state)
           "f:4: count: this key is given twice, before on line 3" },
         { "{\"count\": 1, \"c\\u006funt\": 2}", "f:1: count: this key is given twice, before on line 1" },
         { "{\"xyz\": [{\"a\": 1,\n\"a\": 2}]}",
-          "f:1: xyz: unknown key\nf:2: xyz[0].a: this key is given twice, before on line 1" },
+          "f:1: xyz: unknown key; known here: " KNOWN "\nf:2: xyz[0].a: this key is given twice, before on line 1" },
         { "{\"cuont\": 1}", "f:1: cuont: unknown key; did you mean \"count\"?" },
         { "{\"Flag\": true}", "f:1: Flag: unknown key; did you mean \"flag\"?" },
         { "{\"base-weihgt\": 1}", "f:1: base-weihgt: unknown key; did you mean \"base_weight\"?" },
         { "{\"direkt\": 1}", "f:1: direkt: unknown key; did you mean \"direct\"?" },
+        { "{\"COUNT\": 1}", "f:1: COUNT: unknown key; did you mean \"count\"?" },
+        { "{\"depth\": 1}", "f:1: depth: unknown key; did you mean \"inner.depth\"?" },
+        { "{\"inner\": {\"label\": 1, \"Threads\": 1}}",
+          "f:1: inner.label: unknown key; did you mean \"items[].label\"?\n"
+          "f:1: inner.Threads: unknown key; did you mean \"threads\"?" },
+        { "{\"base\": 1}", "f:1: base: unknown key; did you mean \"base_weight\"?" },
+        { "{\"wrong\": {\"count\": 1, \"zz\": 2}}", "f:1: wrong: unknown key; known here: " KNOWN "\n"
+                                                    "f:1: wrong.count: unknown key; did you mean \"count\"?" },
+        { "{\"inner\": {\"depth\": 1, \"xx\": 1,\n\"yy\": 1}}",
+          "f:1: inner.xx: unknown key; known here: depth\nf:2: inner.yy: unknown key" },
+        { "{\"word\": {\"threads\": 1}}", "f:1: word: an object is not a string in double quotes\n"
+                                          "f:1: word.threads: unknown key; did you mean \"threads\"?" },
         { "{\"flat\": 1}", "f:1: flat: unknown key; did you mean \"flag\"?" },
-        { "{\"inner\": {\"\": 1}}", "f:1: inner.: unknown key" },
-        { "{\"a\\nb\\u001b[2J\": 1}", "f:1: a?b?[2J: unknown key" },
+        { "{\"inner\": {\"\": 1}}", "f:1: inner.: unknown key; known here: depth" },
+        { "{\"a\\nb\\u001b[2J\": 1}", "f:1: a?b?[2J: unknown key; known here: " KNOWN },
     };
     for (size_t i = 0; i < ARRAY_LEN(CASES); i++)
         expect_faults(CASES[i].text, CASES[i].faults);
@@ -357,28 +377,54 @@ static void test_syntax(void **state)
     static const struct {
         const char *text, *fault;
     } CASES[] = {
-        { "", "f:1: expected an object: {, found the end of the file" },
-        { "// nothing\n", "f:2: expected an object: {, found the end of the file" },
-        { "[]", "f:1: expected an object: {, found [" },
+        { "", "f:1: the file is empty: {} is the least, and means the defaults" },
+        { "// nothing\n", "f:2: the file is empty: {} is the least, and means the defaults" },
+        { "[]", "f:1: expected an object: {, found [: the file is JSON" },
         { "{\n}\n\nx", "f:4: expected the end of the file, found x" },
         { "{}{}", "f:1: expected the end of the file, found {" },
-        { "{\"count\": 1,\n}", "f:2: expected a key in double quotes, found }" },
-        { "{\"count\": 1\n\"flag\": true}", "f:2: expected \",\" or \"}\", found \"" },
+        { "{\"count\": 1,\n}", "f:1: the comma before \"}\" is one too many" },
+        { "{\"count\": 1\n\"flag\": true}", "f:1: a comma is missing at the end of this line, or before what follows" },
         { "{\"count\" 1}", "f:1: expected \":\", found 1" },
         { "{count: 1}", "f:1: expected a key in double quotes, found count" },
-        { "{'count': 1}", "f:1: expected a key in double quotes, found 'count'" },
-        { "{\"nets\": [1,]}", "f:1: expected a value, found ]" },
-        { "{\"nets\": [1", "f:1: expected \",\" or \"]\", found the end of the file" },
+        { "# x\n{}", "f:1: expected an object: {, found #: comments begin with // or /*" },
+        { "count: 1", "f:1: expected an object: {, found count: the file is JSON" },
+        { "\xff\xfe{", "f:1: the file is UTF-16: save it as UTF-8" },
+        { "{\"count\": 5,\n\"word: \"x\"}", "f:2: expected \":\", found x: a double quote may be missing before it" },
+        { "{\"count\": 'x'}", "f:1: expected a value, found 'x': keys and strings stand in double quotes" },
+        { "{\"flag\": true,\n\"inner\": {\n\"depth\": 3\n",
+          "f:4: found the end of the file: the \"{\" of line 2 has no \"}\"" },
+        { "{\"flag\": true,", "f:1: found the end of the file: the \"{\" of line 1 has no \"}\"" },
+        /* what is wrong with commas hides nothing else */
+        { "{\n\"flag\": 1,\n\"inner\": {\"depth\": 0,},\n\"nets\": [\"x\" /* c */ \"::1\", ]\n\"count\": 99\n}",
+          "f:2: flag: 1 is not true or false\n"
+          "f:3: the comma before \"}\" is one too many\n"
+          "f:3: inner.depth: 0 is not a whole number from 1 to 9\n"
+          "f:4: a comma is missing at the end of this line, or before what follows\n"
+          "f:4: the comma before \"]\" is one too many\n"
+          "f:4: nets[0]: \"x\" is not an address or network: neither an IP address nor a network such as 10.0.0.0/8\n"
+          "f:5: count: 99 is not a whole number from 1 to 10" },
+        { "{\"items\": [{\"label\": \"a\"}\n{\"label\": 1}\n] }",
+          "f:1: a comma is missing at the end of this line, or before what follows\n"
+          "f:2: items[1].label: 1 is not a string in double quotes" },
+        { "{'count': 1}",
+          "f:1: expected a key in double quotes, found 'count': keys and strings stand in double quotes" },
+        { "{\"nets\": [1,]}", "f:1: the comma before \"]\" is one too many\n" NETS_1 },
+        { "{\"nets\": [1", "f:1: found the end of the file: the \"[\" of line 1 has no \"]\"" },
         { "{\"count\": 01}", "f:1: expected a number, found 01" },
-        { "{\"count\": +1}", "f:1: expected a value, found +1" },
+        { "{\"count\": +1}",
+          "f:1: expected a value, found +1: a string stands in double quotes; else true, false or a number" },
         { "{\"count\": 1.}", "f:1: expected a number, found 1." },
         { "{\"count\": 1e}", "f:1: expected a number, found 1e" },
-        { "{\"count\": 5m}", "f:1: expected a number, found 5m" },
+        { "{\"count\": 5m}", "f:1: expected a number, found 5m: a number with a unit stands in double quotes" },
         { "{\"count\": -}", "f:1: expected a number, found -" },
-        { "{\"count\": NaN}", "f:1: expected a value, found NaN" },
-        { "{\"flag\": True}", "f:1: expected a value, found True" },
-        { "{\"flag\": truely}", "f:1: expected a value, found truely" },
-        { "{\"word\": \"ab\n\"}", "f:1: the string that begins here has no end" },
+        { "{\"count\": NaN}",
+          "f:1: expected a value, found NaN: a string stands in double quotes; else true, false or a number" },
+        { "{\"flag\": True}",
+          "f:1: expected a value, found True: a string stands in double quotes; else true, false or a number" },
+        { "{\"flag\": truely}",
+          "f:1: expected a value, found truely: a string stands in double quotes; else true, false or a number" },
+        { "{\"word\": \"ab\n\"}",
+          "f:1: the string that begins here has no end: a double quote is missing on this line" },
         { "{\"word\": \"a\tb\"}", "f:1: a control character in a string must be written as an escape" },
         { "{\"word\": \"\\x41\"}", "f:1: a string has an unknown escape after \"\\\"" },
         { "{\"word\": \"\\u00g0\"}", "f:1: \"\\u\" needs four hexadecimal digits" },
@@ -388,7 +434,7 @@ static void test_syntax(void **state)
         { "{\n/* no end\n\n}", "f:2: the comment that begins here has no end" },
         { "{\n/*/}", "f:2: the comment that begins here has no end" },
         { "{ / }", "f:1: expected a comment to begin with // or /*, found /" },
-        { "{ # }", "f:1: expected a key in double quotes, found #" },
+        { "{ # }", "f:1: expected a key in double quotes, found #: comments begin with // or /*" },
         { "{\"x\":[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}", "f:1: nested deeper than 16 levels" },
     };
     for (size_t i = 0; i < ARRAY_LEN(CASES); i++)

@@ -176,7 +176,7 @@ static void test_command(void **state)
     (void)state;
     struct place p;
     place_make(&p);
-    char check[] = "check", c[] = "-c", print[] = "--print", odd[] = "--odd";
+    char check[] = "check", c[] = "-c", print[] = "--print", odd[] = "--odd", nowhere[] = "/nonexistent/c";
     int keep_out = dup(1), keep_err = dup(2);
     FILE *sink = tmpfile();
     assert_non_null(sink);
@@ -191,6 +191,7 @@ static void test_command(void **state)
     int extra = cli_check(4, (char *[]){ check, c, p.file, check, NULL });
     place_write(&p, "{\"workers\": 0}");
     int bad = cli_check(3, (char *[]){ check, c, p.file, NULL });
+    int missing = cli_check(3, (char *[]){ check, c, nowhere, NULL });
     fflush(stdout);
     dup2(keep_out, 1);
     dup2(keep_err, 2);
@@ -202,11 +203,15 @@ static void test_command(void **state)
     assert_int_equal(unknown, 2);
     assert_int_equal(extra, 2);
     assert_int_equal(bad, 1);
+    assert_int_equal(missing, 1);
     char out[16384];
     rewind(sink);
     size_t n = fread(out, 1, sizeof out - 1, sink);
     out[n] = '\0';
-    assert_memory_equal(out, "{\n  \"workers\": 1,", 17);
+    assert_non_null(strstr(out, "/c.json: no faults, no warnings\n"));
+    assert_non_null(strstr(out, "\n{\n  \"workers\": 1,"));
+    assert_non_null(strstr(out, "/c.json: 1 fault, no warnings\n"));
+    assert_non_null(strstr(out, "/nonexistent/c: can't be read: No such file or directory\n/nonexistent/c: 1 fault"));
     assert_non_null(strstr(out, "workers: 0 is not \"auto\" or a whole number from 1 to 256\n"));
     fclose(sink);
     place_free(&p);

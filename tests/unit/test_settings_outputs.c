@@ -107,7 +107,8 @@ static void test_faults(void **state)
         { "{\"type\": \"file\", \"path\": \"p\", \"rotate_size\": 20000}", ", \"max_record\": 30000",
           "log.outputs[0].rotate_size: must be at least log.max_record" },
         { "{\"type\": \"tcp\", \"address\": \"h:1\", \"tls\": true, \"tls_key\": \"/k\"}", "",
-          "log.outputs[0].tls_key: needs tls_cert beside it" },
+          "log.outputs[0].tls_key: needs tls_cert beside it\nt.json:1: log.outputs[0].tls_key: /k: No such file or "
+          "directory" },
         { "{\"type\": \"tcp\", \"address\": \"h:1\", \"tls\": true, \"tls_ca\": \"/nonexistent/ca\"}", "",
           "log.outputs[0].tls_ca: /nonexistent/ca: No such file or directory" },
         { "{\"type\": \"tcp\", \"address\": \"h:1\", \"options\": {}}", "",
