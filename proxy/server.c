@@ -221,14 +221,26 @@ bool server_start(struct server *s, struct settings *settings, const struct work
 
 struct first_fault {
     char text[512];
+    unsigned count;
 };
 
 static void keep_fault(void *arg, const char *text)
 {
     struct first_fault *f = arg;
     fprintf(stderr, "%s\n", text);
-    if (f->text[0] == '\0')
+    if (f->count++ == 0)
         snprintf(f->text, sizeof(f->text), "%s", text);
+}
+
+/* The record has room for one; stderr has them all. */
+static void tell_refused(struct server *s, const struct first_fault *f)
+{
+    char text[sizeof(f->text) + 64];
+    if (f->count > 1)
+        snprintf(text, sizeof(text), "%s (and %u more, all on stderr)", f->text, f->count - 1);
+    else
+        snprintf(text, sizeof(text), "%s", f->text);
+    trace_text(s, TNX_RELOAD, "Configuration not reloaded, the running one stays", text, 0);
 }
 
 static void do_reload(struct server *s, server_reload_fn *reload, void *arg)
@@ -238,7 +250,7 @@ static void do_reload(struct server *s, server_reload_fn *reload, void *arg)
     if (fresh != NULL && !reload_allowed(s->settings, fresh, keep_fault, &faults))
         settings_unref(&fresh);
     if (fresh == NULL) {
-        trace_text(s, TNX_RELOAD, "Configuration not reloaded, the running one stays", faults.text, 0);
+        tell_refused(s, &faults);
         return;
     }
     for (unsigned i = 0; i < s->workers; i++)

@@ -1,0 +1,140 @@
+"""`smtptap check`, and what `run` and a reload say of a faulty configuration: everything at once, as a person needs it."""
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from harness.tap import BINARY, environment, run_tool
+from harness.util import wait_until
+
+COMMANDS = ["demo", "run", "check", "tail", "verify", "sink", "help", "version"]
+FAULTY = {"tls": {"certificates": [{"cert": "/nonexistent/c", "key": "/nonexistent/k"}]},
+          "upstream": {"password": "x"}, "workers": "4"}
+TOLD = ["tls.certificates[0].cert: /nonexistent/c: No such file", "tls.certificates[0].key: /nonexistent/k: No such file",
+        'upstream.password: unknown key; did you mean "password_file"?', '"4" is not "auto" or a whole number']
+
+
+def check(path, *more):
+    return run_tool("check", "-c", str(path), *more)
+
+
+@pytest.mark.parametrize("content, code, words", [
+    (b"", 1, ":1: the file is empty"),
+    (b"\xef\xbb\xbf{}", 0, ": no faults, no warnings"),
+    ("{}".encode("utf-16"), 1, ":1: the file is UTF-16: save it as UTF-8"),
+    (b"# comment\n{}", 1, ":1: expected an object: {, found #: comments begin with // or /*"),
+    (b"server:\n  hostname: x\n", 1, ":1: expected an object: {, found server: the file is JSON"),
+    (b"\x7fELF\x02\x01", 1, ":1: expected an object: {, found ?"),
+    (b"{" + b" " * (4 << 20) + b"}", 1, ": is larger than 4 MiB"),
+    (b'{\n"workers": 1,\n}\n', 1, ':2: the comma before "}" is one too many'),
+    (b'{\n"workers": 1\n"user": "root"}\n', 1, ":2: a comma is missing at the end of this line, or before what follows"),
+    (b'{\n"user: "root"}\n', 1, ':2: expected ":", found root: a double quote may be missing before it'),
+    (b'{"server": {\n"banner": "x"\n', 1, ':3: found the end of the file: the "{" of line 1 has no "}"'),
+], ids=lambda x: x.decode("latin1")[:12] if isinstance(x, bytes) else None)
+def test_files(tmp_path, content, code, words):
+    path = tmp_path / "c.json"
+    path.write_bytes(content)
+    got = check(path)
+    assert got.returncode == code and f"{path}{words}" in got.stderr, got.stderr
+    assert got.stderr.splitlines()[-1].startswith(f"{path}: {'1 fault' if code else 'no faults'}, ")
+
+
+def test_no_file(tmp_path):
+    for path, why in ((tmp_path, "Is a directory"), (tmp_path / "no", "No such file"), (tmp_path / "c" / "d", "No such")):
+        got = check(path)
+        assert got.returncode == 1 and f"{path}: can't be read: {why}" in got.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_unreadable_file(tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text("{}")
+    path.chmod(0)
+    script = ("import os, sys; os.chdir('/'); os.setgid(65534); os.setuid(65534);"
+              "os.execv(sys.argv[1], sys.argv[1:])")
+    # the program and the directories above the file may be closed to others: by open descriptors
+    fd, program = os.open(path, os.O_PATH), os.open(BINARY, os.O_RDONLY)
+    got = subprocess.run(["python3", "-c", script, f"/proc/self/fd/{program}", "check", "-c", f"/proc/self/fd/{fd}"],
+                         capture_output=True, text=True, pass_fds=(fd, program), env=environment())
+    os.close(fd), os.close(program)
+    assert got.returncode == 1 and "can't be read: Permission denied" in got.stderr, got.stderr
+
+
+def test_everything_at_once(tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps(FAULTY, indent=1))
+    got = check(path)
+    assert got.returncode == 1
+    for words in TOLD:
+        assert words in got.stderr, got.stderr
+    assert got.stderr.endswith("c.json: 4 faults, no warnings\n")
+    run = run_tool("run", "-c", str(path))
+    assert run.returncode == 1 and run.stderr.splitlines() == got.stderr.splitlines()[:-1] and not run.stdout
+
+
+def test_reload_tells_everything(world):
+    tap = world.tap(world.mta())
+    config = json.load(open(tap.path))
+    for key, value in FAULTY.items():
+        config[key] = {**config.get(key, {}), **value} if isinstance(value, dict) else value
+    with open(tap.path, "w") as f:
+        json.dump(config, f)
+    tap.child.send_signal(signal.SIGHUP)
+
+    def told():
+        return [r for r in tap.records() if "not reloaded" in r["msg"]]
+    wait_until(told, "the refusal is in the log")
+    assert told()[0]["ok"] is False and "(and 3 more, all on stderr)" in told()[0]["err"]["message"]
+    for words in TOLD:
+        assert words in tap.errors()
+    c = tap.client()
+    c.ehlo()
+    c.quit()
+
+
+def test_no_mail_could_ever_work(world, certs):
+    """Refused by run as by check; the same listener behind a peer that sees to the login serves."""
+    path = world.path("c.json")
+    for server, auth in (({"require_tls": True}, {}), ({}, {"mode": "required"}), ({"disabled_commands": ["RCPT"]}, {})):
+        with open(path, "w") as f:
+            json.dump({"listeners": [{"address": "127.0.0.1:0"}], "server": server, "auth": auth}, f)
+        for command in ("check", "run"):
+            assert run_tool(command, "-c", path).returncode == 1
+    config = {"auth": {"mode": "required"}, "server": {"xclient": ["127.0.0.1"]}}
+    tap = world.tap(world.mta(), config)
+    c = tap.client()
+    c.ehlo()
+    c.cmd("MAIL FROM:<a@x.example>", 530)
+    c.cmd("XCLIENT LOGIN=bob", 220)
+    c.ehlo()
+    assert c.deliver().code == 250
+    c.quit()
+
+
+def test_print_shows_what_is_in_force(tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"auth": {"mode": "optional"}, "upstream": {"servers": ["mx.example.com:25"]}}))
+    shown = json.loads(check(path, "--print").stdout)
+    assert shown["upstream"]["tls"] == shown["listeners"][0]["upstream"]["tls"] == "required"
+    assert shown["upstream"]["tls_verify"] is True
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_a_screen(command):
+    for args in ((command, "--help"), (command, "-h"), ("help", command)):
+        got = run_tool(*args)
+        lines = got.stdout.splitlines()
+        assert got.returncode == 0 and not got.stderr and lines[0].startswith(f"usage: smtptap {command}")
+        assert 3 <= len(lines) <= 23 and max(map(len, lines)) <= 79
+    got = run_tool(command, "--no-such-option")
+    assert got.returncode == 2 and not got.stdout and f"smtptap help {command}" in got.stderr
+
+
+def test_overview_fits_a_screen():
+    for args in (("help",), ("--help",), ("-h",)):
+        got = run_tool(*args)
+        lines = got.stdout.splitlines()
+        assert got.returncode == 0 and len(lines) <= 23 and max(map(len, lines)) <= 79
+        assert all(f"\n  {c} " in got.stdout for c in COMMANDS)
