@@ -30,7 +30,7 @@ static unsigned slips(struct span name) { return name.n < 6 ? 1 : (unsigned)(min
 static bool begins(struct span name, struct span known, size_t least)
 {
     size_t n = min_size(name.n, known.n);
-    return n >= least && memcmp(name.p, known.p, n) == 0;
+    return name.p != NULL && n >= least && memcmp(name.p, known.p, n) == 0;
 }
 
 /* The nearest key of this table itself, with what stands in it directly. */

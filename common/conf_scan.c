@@ -283,7 +283,7 @@ static bool scan_value(struct scan *s, uint32_t node);
 
 static bool scan_member(struct scan *s, uint32_t object)
 {
-    struct span raw;
+    struct span raw = SPAN_NONE;
     if (at_end(s) || peek(s) != '"')
         return fail_expected(s, "a key in double quotes");
     uint32_t node = add_node(s, object);

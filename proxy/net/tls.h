@@ -13,8 +13,8 @@ struct tls_server;
 struct tls_client;
 
 /* A listener's context: its certificates chosen by SNI (exact, then wildcard, then the first), several key types a
- * name. Reports every fault with the file's name; NULL if there was one, or if a certificate or key is not named at all,
- * which the caller tells of. The caller has one reference. */
+ * name. Reports every fault with the file's name; NULL if there was one, or if a certificate or key is not named at
+ * all, which the caller tells of. The caller has one reference. */
 struct tls_server *tls_server_new(const struct tls_settings *set, const char *where, settings_fault *fault,
                                   void *arg) MUST_CHECK;
 struct tls_server *tls_server_ref(struct tls_server *t);
