@@ -240,8 +240,10 @@ static uint32_t add_node(struct scan *s, uint32_t parent)
 /* json-c itself decodes keys with escapes: what it takes for equal is equal here. */
 static char *decode_key(struct span raw)
 {
+    if (raw.n <= 2) /* the quotes alone */
+        return conf_dup(SPAN_NONE);
     struct span inner = span_of(raw.p + 1, raw.n - 2);
-    if (inner.n == 0 || memchr(inner.p, '\\', inner.n) == NULL)
+    if (memchr(inner.p, '\\', inner.n) == NULL)
         return conf_dup(inner);
     char *quoted = conf_dup(raw);
     struct json_object *o = json_tokener_parse(quoted);
