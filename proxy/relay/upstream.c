@@ -272,8 +272,10 @@ static void lose_at_eof(struct upstream *u)
 static bool has_unsent(const struct upstream *u)
 {
     const struct smtp_step *step = smtp_client_waiting(&u->smtp);
-    return stream_unsent(&u->stream) > 0 ||
-           (step != NULL && smtp_step_ends_octets(step) && stream_unacknowledged(&u->stream));
+    if (stream_unsent(&u->stream) > 0)
+        return true;
+    bool counts = step != NULL && smtp_step_ends_octets(step) && u->at->kind != ENDPOINT_UNIX;
+    return counts && stream_unacknowledged(&u->stream);
 }
 
 /* Bytes that end no reply don't move the deadline. */
