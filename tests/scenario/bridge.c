@@ -232,6 +232,20 @@ static void op_auth_cancel(void *owner, const smtp_slot *slot)
         smtp_server_own(&b->server, *slot, SMTP_OWN_AUTH_CANCELLED);
 }
 
+static void require(bool ok)
+{
+    if (!ok)
+        abort();
+}
+
+static void op_auth_over(void *owner, const char *method, const struct smtp_reply *reply)
+{
+    struct bridge *b = owner;
+    (void)method;
+    b->over_code = reply != NULL ? reply->code : 0;
+    b->overs++;
+}
+
 static void op_pass(void *owner, smtp_slot slot, const struct smtp_command *cmd)
 {
     add_step(owner, SMTP_STEP_PASS, slot, cmd->line);
@@ -244,6 +258,8 @@ static unsigned op_command(void *owner, enum smtp_verb verb, const char *verb_na
     buf_printf(&b->log, "%s ", verb_name);
     buf_append_span(&b->log, line);
     buf_append_span(&b->log, SPAN_LIT("\r\n"));
+    require(b->auths <= b->overs || strcmp(verb_name, "?") == 0);
+    b->auths += strcmp(verb_name, "AUTH") == 0;
     return 0;
 }
 
@@ -253,6 +269,9 @@ static void op_sent(void *owner, enum smtp_verb verb, unsigned tag, const struct
     (void)verb;
     (void)tag;
     (void)since;
+    require(b->auths <= b->overs || reply->code == 334);
+    require(b->over_code == 0 || b->over_code == reply->code);
+    b->over_code = 0;
     buf_append_span(&b->to_client, reply->wire);
 }
 
@@ -272,6 +291,7 @@ static const struct smtp_server_ops server_ops = {
     .auth = op_auth,
     .auth_response = op_auth_response,
     .auth_cancel = op_auth_cancel,
+    .auth_over = op_auth_over,
     .command = op_command,
     .sent = op_sent,
 };
@@ -435,6 +455,8 @@ void bridge_init(struct bridge *b, const struct smtp_server_config *config, cons
 
 void bridge_free(struct bridge *b)
 {
+    smtp_server_gone(&b->server);
+    require(b->auths <= b->overs);
     smtp_server_free(&b->server);
     if (b->upstream != BRIDGE_UNCONNECTED)
         smtp_client_free(&b->client);

@@ -28,7 +28,9 @@ struct bridge {
     unsigned rcpts; /* accepted by the upstream */
     smtp_slot helo_slot, end_slot;
     enum smtp_verb helo_verb;
-    char *early; /* what the client gets at its end of data; owned */
+    unsigned auths, overs; /* AUTH commands, and those that came to their end: one each, or it aborts */
+    int over_code;         /* of the reply that ends one and is to leave next */
+    char *early;           /* what the client gets at its end of data; owned */
 };
 
 void bridge_init(struct bridge *b, const struct smtp_server_config *config, const struct smtp_offer_rules *rules);
