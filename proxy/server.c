@@ -197,6 +197,8 @@ bool server_start(struct server *s, struct settings *settings, const struct work
     *s = (struct server){ .settings = settings, .ops = ops, .ops_arg = ops_arg, .workers = worker_count(settings) };
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     passed_init(&s->passed);
+    if (s->passed.ready_fd >= 0)
+        log_share(getppid());
     s->limits = limits_new();
     s->auth = auth_shared_new();
     if (!open_listeners(s, fault, arg) || !become_user(settings, fault, arg) ||
@@ -287,6 +289,7 @@ static void begin_stop(struct server *s)
 static void restart_failed(struct server *s, const char *why)
 {
     struct record r;
+    log_share(0);
     record_begin(&r, TNX_ERROR, realtime());
     record_open(&r, KEY_ERR);
     record_cstr(&r, KEY_CODE, record_error_code(ERR_RESTART));
@@ -303,6 +306,7 @@ static void begin_restart(struct server *s)
     const char *why;
     if (s->stopping || s->restart.pid != 0)
         return;
+    log_share(getpid()); /* from before it lives until we are gone */
     if (!restart_begin(&s->restart, s->listener, s->settings->listeners, &why))
         restart_failed(s, why);
 }

@@ -6,6 +6,8 @@
 #ifndef PROXY_LOG_LOG_H
 #define PROXY_LOG_LOG_H
 
+#include <sys/types.h>
+
 #include "common/record/record.h"
 #include "proxy/settings.h"
 
@@ -27,6 +29,8 @@ struct logger *log_logger(struct log *log, unsigned i, log_wake *wake, void *arg
 const char *log_run(const struct log *log);
 /* SIGUSR1: files are opened again by name before the next record. */
 void log_reopen(struct log *log);
+/* Another process writes the same log, for as long as it lives (SIGUSR2); 0: none does. Of the whole program. */
+void log_share(pid_t with);
 /* Writes what is queued, for `limit` at the most, after `closed`; then stops the threads. Returns how many records were
  * not written. The log is freed. No logger may be used any more. */
 uint64_t log_stop(struct log **log, usec_t limit);

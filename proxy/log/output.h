@@ -72,6 +72,9 @@ void output_free(struct output **o);
  * writable. */
 ssize_t output_write(struct output *o, const char *p, size_t n) MUST_CHECK;
 
+/* Another process writes to the same pipes as we do, for as long as it lives; 0: none does. */
+void output_share(pid_t with);
+
 /* Of the kinds. */
 /* A zeroed struct of `size` bytes that begins with a struct output. */
 struct output *output_make(size_t size, const struct output_ops *ops) MUST_CHECK;
