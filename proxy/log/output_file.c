@@ -24,7 +24,7 @@
 #include "proxy/log/durable.h"
 #include "proxy/log/rotate.h"
 
-enum { OPEN_FLAGS = O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, OPEN_TRIES = 8 };
+enum { OPEN_FLAGS = O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, OPEN_TRIES = 8, TORN_LOOKS = 10 };
 /* After a failure to rotate. */
 enum { ROTATE_PAUSE = 10 * USEC_PER_SEC };
 
@@ -118,10 +118,22 @@ static bool is_partial(struct span tail)
     return begins && tail.n > 0 && !line_scan(&whole, tail);
 }
 
-static bool ends_line(int in, off_t size)
+static bool ends_line(int in)
 {
     char last;
-    return size == 0 || pread(in, &last, 1, size - 1) != 1 || last == '\n';
+    struct stat st;
+    return fstat(in, &st) != 0 || st.st_size == 0 || pread(in, &last, 1, st.st_size - 1) != 1 || last == '\n';
+}
+
+/* What another process is writing just now is seen in part. */
+static bool is_torn(int in, bool alone)
+{
+    for (int i = 0; !ends_line(in); i++) {
+        if (alone || i == TORN_LOOKS)
+            return true;
+        nanosleep(&(struct timespec){ .tv_nsec = 5000 * 1000L }, NULL);
+    }
+    return false;
 }
 
 /* The end of the last run's last line may be missing. It is removed if it can be nothing but the beginning of a record
@@ -139,7 +151,7 @@ static void file_heal(struct output_file *f)
     if (in < 0)
         return;
     bool alone = flock(o->fd, LOCK_EX | LOCK_NB) == 0 && fstat(o->fd, &st) == 0;
-    o->torn = !ends_line(in, st.st_size);
+    o->torn = is_torn(in, alone);
     if (o->torn && alone) {
         char *tail = read_tail(in, st.st_size, f->max_record, &n);
         if (is_partial(span_of(tail, n)) && ftruncate(o->fd, st.st_size - (off_t)n) == 0) {

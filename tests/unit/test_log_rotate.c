@@ -1,7 +1,9 @@
 /* Rotation by size: which lines are in which file, names that are missing or can't be taken, crashes. */
 #include <dirent.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 
+#include "proxy/log/output.h"
 #include "proxy/log/rotate.h"
 #include "tests/unit/log_rig.h"
 
@@ -208,6 +210,48 @@ static void two_processes_share_a_file(void **state)
     assert_int_equal(lines, 750);
 }
 
+struct slow_writer {
+    const char *path;
+    atomic_bool stop;
+};
+
+/* Each line in two writes, as a reader may see one. */
+static void *write_in_halves(void *arg)
+{
+    struct slow_writer *w = arg;
+    int fd = open(w->path, O_WRONLY | O_APPEND);
+    flock(fd, LOCK_SH);
+    while (!atomic_load(&w->stop)) {
+        (void)!write(fd, "{\"time\":\"", 9);
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+        (void)!write(fd, "2026\"}\n", 7);
+        nanosleep(&(struct timespec){ .tv_nsec = 3000000 }, NULL);
+    }
+    close(fd);
+    return NULL;
+}
+
+/* A line that another process is writing just now is not torn. */
+static void the_other_process_is_writing(void **state)
+{
+    struct rig *rig = *state;
+    struct slow_writer w = { .path = rig->path[0] };
+    pthread_t thread;
+    char why[OUTPUT_WHY_MAX];
+    file_put(rig->path[0], "");
+    assert_int_equal(pthread_create(&thread, NULL, write_in_halves, &w), 0);
+    for (int i = 0; i < 40; i++) {
+        const struct output_context of = { .component = "tap", .max_record = 8000 };
+        struct output *o = output_open(&rig->output[0], &of, why);
+        assert_non_null(o);
+        assert_false(o->torn);
+        output_free(&o);
+        nanosleep(&(struct timespec){ .tv_nsec = 1700000 }, NULL);
+    }
+    atomic_store(&w.stop, true);
+    pthread_join(thread, NULL);
+}
+
 /* kill -9 at any instant: afterwards every whole line up to the last one is there, once, and the next run goes on. */
 static void crashes(void **state)
 {
@@ -268,6 +312,7 @@ int main(void)
         T(a_long_line),
         T(it_grows_where_it_cannot_move),
         T(two_processes_share_a_file),
+        T(the_other_process_is_writing),
         T(crashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
