@@ -48,12 +48,10 @@ static enum smtp_own check_chunk(const struct smtp_server *s, uint64_t octets)
     if (s->bdat == SMTP_BDAT_FAILED)
         return SMTP_OWN_BDAT_FAILED;
     if (s->txn == SMTP_TXN_NONE)
-        return SMTP_OWN_NEED_MAIL;
+        return smtp_server_need_mail(s);
     enum smtp_own bad = smtp_server_check_rcpt(s);
     if (bad != SMTP_OWN_COUNT)
         return bad;
-    if (s->tempfail)
-        return SMTP_OWN_LOG_BLOCKED;
     return is_too_big(s, octets) ? SMTP_OWN_MESSAGE_TOO_BIG : SMTP_OWN_COUNT;
 }
 

@@ -175,7 +175,7 @@ static void run_rcpt(struct smtp_server *s, const struct smtp_command *cmd, smtp
     struct smtp_path path;
     struct smtp_rcpt_params params;
     if (s->txn == SMTP_TXN_NONE) {
-        refuse(s, slot, s->greeted == SMTP_VERB_UNKNOWN ? SMTP_OWN_NEED_HELO : SMTP_OWN_NEED_MAIL);
+        refuse(s, slot, s->greeted == SMTP_VERB_UNKNOWN ? SMTP_OWN_NEED_HELO : smtp_server_need_mail(s));
         return;
     }
     if (s->bdat != SMTP_BDAT_NONE) {
@@ -193,10 +193,18 @@ static void run_rcpt(struct smtp_server *s, const struct smtp_command *cmd, smtp
     s->ops->rcpt(s->owner, slot, &e);
 }
 
+/* While the log has no room a pipelined MAIL was refused for now: what came with it is not refused for good. */
+enum smtp_own smtp_server_need_mail(const struct smtp_server *s)
+{
+    return s->tempfail ? SMTP_OWN_LOG_BLOCKED : SMTP_OWN_NEED_MAIL;
+}
+
 enum smtp_own smtp_server_check_rcpt(const struct smtp_server *s)
 {
     if (s->lost)
         return SMTP_OWN_UPSTREAM_LOST;
+    if (s->tempfail)
+        return SMTP_OWN_LOG_BLOCKED;
     if (s->rcpt_given == 0)
         return SMTP_OWN_NEED_RCPT;
     if (s->rcpt_accepted == 0)
@@ -212,15 +220,13 @@ static enum smtp_own check_data(const struct smtp_server *s, struct span arg)
     if (arg.n > 0)
         return SMTP_OWN_NO_ARGUMENT;
     if (s->txn == SMTP_TXN_NONE)
-        return SMTP_OWN_NEED_MAIL;
+        return smtp_server_need_mail(s);
     if (s->bdat != SMTP_BDAT_NONE)
         return SMTP_OWN_BDAT_BEGUN;
     enum smtp_own bad = smtp_server_check_rcpt(s);
     if (bad != SMTP_OWN_COUNT)
         return bad;
-    if (s->binary)
-        return SMTP_OWN_NEED_BDAT;
-    return s->tempfail ? SMTP_OWN_LOG_BLOCKED : SMTP_OWN_COUNT;
+    return s->binary ? SMTP_OWN_NEED_BDAT : SMTP_OWN_COUNT;
 }
 
 /* A refusal ends the transaction (events.md), but one for the order of commands, or of a line that may be said again

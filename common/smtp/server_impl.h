@@ -42,7 +42,10 @@ void smtp_server_auth_over(struct smtp_server *s, const struct smtp_reply *reply
 const char *smtp_server_mechanism(struct span word);
 /* A line is over its limit: what ends at the next LF gets this reply. Returns what is taken of `in`. */
 size_t smtp_server_begin_skip(struct smtp_server *s, struct span in, unsigned tag, usec_t now, enum smtp_own id);
-/* Whether the message, by DATA or BDAT, has somebody to go to: SMTP_OWN_COUNT, or why not (D1, B2, LM5, U3). */
+/* Why a command that wants a transaction is refused where there is none. */
+enum smtp_own smtp_server_need_mail(const struct smtp_server *s);
+/* Whether the message, by DATA or BDAT, may come and has somebody to go to: SMTP_OWN_COUNT, or why not (D1, B2, LM5,
+ * U3). */
 enum smtp_own smtp_server_check_rcpt(const struct smtp_server *s);
 /* Poisons the message if a limit is broken. */
 void smtp_server_check_limits(struct smtp_server *s);
