@@ -82,7 +82,8 @@ static struct txn_fate judge_finals(const struct txn_judge *j)
         return fate_of(j->refused4, STAGE_RCPT);
     if (best == NULL)
         best = j->final5;
-    if (j->end.reply == NULL || status_of(j->end.reply) != status_of(best))
+    bool own = j->end.reply == NULL || j->end.status == STATUS_INDETERMINATE;
+    if (own || status_of(j->end.reply) != status_of(best))
         return fate_of(best, STAGE_END);
     struct txn_fate fate = fate_of(j->end.reply, STAGE_END);
     if (fate.queue_id.n == 0)
@@ -98,7 +99,8 @@ static bool is_refusal_or_success(enum txn_status status)
 struct txn_fate txn_judge_message(const struct txn_judge *j, const struct txn *t)
 {
     bool finals = j->final2 != NULL || j->final4 != NULL || j->final5 != NULL;
-    if (j->final2 != NULL || (finals && is_refusal_or_success(j->end.status)))
+    bool deferred = j->final4 != NULL && j->final4->by == BY_UPSTREAM;
+    if (j->final2 != NULL || deferred || (finals && is_refusal_or_success(j->end.status)))
         return judge_finals(j);
     if (t->rcpt_accepted == 0 && (j->refused4 != NULL || j->refused5 != NULL) && gives_way(&j->end))
         return fate_of(j->refused4 != NULL ? j->refused4 : j->refused5, STAGE_RCPT);
