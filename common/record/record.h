@@ -100,8 +100,9 @@ enum { RECORD_FIELDS_MAX = 160, RECORD_FIELDS_SPARE = 2 };
 struct record {
     enum tnx tnx;
     usec_t time; /* realtime, when the thing happened */
-    /* The client's verified name, which texts may hold though no field does: for redaction alone. */
-    struct span client_name;
+    /* The client's verified name, and the one that it tried to log in with, which texts may hold though no field does:
+     * for redaction alone. */
+    struct span client_name, login_name;
     unsigned count;
     struct record_field field[RECORD_FIELDS_MAX];
 };
@@ -113,7 +114,7 @@ static inline void record_begin(struct record *r, enum tnx tnx, usec_t realtime)
 {
     r->tnx = tnx;
     r->time = realtime;
-    r->client_name = SPAN_NONE;
+    r->client_name = r->login_name = SPAN_NONE;
     r->count = 0;
 }
 void record_str(struct record *r, enum record_key key, struct span s);

@@ -152,6 +152,8 @@ static void learn(struct stage *s, const struct record *in)
     x->client.family = NETADDR_NONE;
     if (x->rules.client_ip != REDACT_KEEP)
         add_name(x->client_name, &x->client_names, in->client_name);
+    if (redact_user_how(x, in->login_name) != REDACT_KEEP)
+        add_name(x->user, &x->users, in->login_name);
     for (unsigned i = 0; i < in->count; i++) {
         const struct record_field *f = &in->field[i];
         s->depth += f->type == REC_OPEN || f->type == REC_OPEN_LIST;

@@ -23,6 +23,7 @@ static const struct record *with_component(struct logger *l, const struct record
         return r;
     record_begin(own, r->tnx, r->time);
     own->client_name = r->client_name;
+    own->login_name = r->login_name;
     record_str(own, KEY_COMPONENT, l->log->component);
     if (r->count > RECORD_FIELDS_MAX - RECORD_FIELDS_SPARE - own->count)
         abort();

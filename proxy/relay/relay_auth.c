@@ -61,6 +61,21 @@ static void decode(struct buf *out, struct span text)
         (void)!codec_base64_decode(out, text);
 }
 
+static const char *name_of(const struct login *l)
+{
+    return l->names.username[0] != '\0' ? l->names.username : l->names.authzid;
+}
+
+/* Replies to it may have the name before there is a user, or though there will be none. */
+static void remember_name(struct session *s)
+{
+    const char *name = name_of(s->login);
+    if (name[0] == '\0')
+        return;
+    free(s->trace.tried);
+    s->trace.tried = strdup(name);
+}
+
 static void read_response(struct session *s, struct span text)
 {
     struct login *l = s->login;
@@ -70,6 +85,7 @@ static void read_response(struct session *s, struct span text)
         trace_remember(&s->trace, span_str(l->mechanism), l->step, text);
     l->spoke |= !buf_empty(&decoded);
     sasl_names_feed_named(&l->names, span_str(l->mechanism), l->step++, buf_span(&decoded));
+    remember_name(s);
     sasl_buf_free(&decoded);
 }
 
@@ -80,11 +96,6 @@ void relay_set_user(struct session *s, bool logged_in, const char *name)
     s->logged_in = logged_in;
     s->trace.user = s->user;
     s->protocol = relay_protocol(s);
-}
-
-static const char *name_of(const struct login *l)
-{
-    return l->names.username[0] != '\0' ? l->names.username : l->names.authzid;
 }
 
 /* A session that ends with the exchange fails it, but where the client couldn't help that. */
@@ -420,5 +431,7 @@ void relay_auth_free(struct session *s)
 {
     login_free(s);
     smtp_prints_free(&s->trace.prints);
+    free(s->trace.tried);
+    s->trace.tried = NULL;
     free(s->user);
 }

@@ -20,6 +20,7 @@ struct trace {
     char cid[CID_MAX];
     char host[NETADDR_STRLEN];  /* the real client */
     const char *user;           /* who logged in; borrowed; NULL: nobody */
+    char *tried;                /* the name that was tried last to log in with; owned; NULL: none */
     char *const *hostname;      /* its verified name, NULL: none, or not known yet; may be NULL itself */
     bool quiet;                 /* log.ignore_clients */
     struct recorder *kept;      /* command, send and data records, until something goes wrong; NULL: none is kept */

@@ -1,4 +1,5 @@
 """log.redact: what is planted in every place of a session is found nowhere in any output, in either format."""
+import base64
 import ipaddress
 import json
 import re
@@ -189,6 +190,34 @@ def test_addresses_in_names(world, tmp_path, key, host):
     told, name = bytes(tap.log.raw).decode(), host[:host.index(".zen" if "zen" in host else ".example")]
     for i in range(len(name) - 7):
         assert name[i:i + 8] not in told, re.findall(".{60}" + re.escape(name[i:i + 8]) + ".{60}", told)[:3]
+
+
+@pytest.mark.parametrize("user", ["planted", "planted@x.example"])
+@pytest.mark.parametrize("code", [b"235 2.7.0", b"535 5.7.8", b"454 4.7.0"])
+def test_a_name_in_the_replies_to_a_login(world, tmp_path, key, code, user):
+    """The upstream decides and repeats it, before there is a user or without there being one."""
+    def login(session, _):
+        session.ask("VXNlcm5hbWU6")
+        session.ask("UGFzc3dvcmQ6")
+        return b"%s for %s (%s)\r\n" % (code, user.encode(), user.upper().encode())
+
+    path = tmp_path / "ecs.log"
+    tap = world.tap(world.mta(ehlo=b"250-mx.example\r\n250 AUTH LOGIN\r\n", auth=login), {
+        "auth": {"mode": "optional", "require_tls": False},
+        "log": {"redact": {"username": "hash", "addresses": "hash", "key_file": key},
+                "outputs": [{"type": "stdout"}, {"type": "file", "path": str(path), "format": "ecs"}]}})
+    c = tap.client()
+    c.ehlo()
+    c.cmd("AUTH LOGIN", 334)
+    c.cmd(base64.b64encode(user.encode()), 334)
+    c.cmd(base64.b64encode(b"sesame"), int(code[:3]))
+    c.cmd(f"NOOP {user}")
+    c.quit()
+    tap.closed(c)
+    tap.stop(check=False)
+    told = outputs(tap, path).lower()
+    assert "planted" not in told, re.findall(".{80}planted.{60}", told)[:3]
+    assert tap.records("auth")[0]["username"] not in ("", user)
 
 
 def test_one_rule_leaves_the_others(world, tmp_path, key):

@@ -125,6 +125,23 @@ static void test_mask_text(void **state)
     redact_free(&x);
 }
 
+/* Who is about to log in is known before any field says so. */
+static void test_login_name(void **state)
+{
+    (void)state;
+    struct redact *x = make(REDACT_KEEP, REDACT_KEEP, REDACT_MASK, REDACT_KEEP);
+    struct record r, out;
+    struct arena mem;
+    arena_init(&mem, NULL, 0);
+    record_begin(&r, TNX_SEND, 0);
+    r.login_name = SPAN_LIT("joe");
+    record_cstr(&r, KEY_MSG, "S: 535 Joe may not");
+    redact_record(x, &out, &r, &mem);
+    assert_true(span_eq(out.field[0].str, SPAN_LIT("S: 535 * may not")));
+    arena_free(&mem);
+    redact_free(&x);
+}
+
 /* Of a record's envelope what doesn't look like an address is known wherever it stands. */
 static void test_odd_addresses(void **state)
 {
@@ -482,6 +499,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mask_text),
         cmocka_unit_test(test_odd_addresses),
+        cmocka_unit_test(test_login_name),
         cmocka_unit_test(test_one_rule),
         cmocka_unit_test(test_hash),
         cmocka_unit_test(test_hashes_of_ips_differ),
