@@ -32,9 +32,9 @@ HARDEN := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fno-common
 FLAGS_release := -O2 -g $(HARDEN)
 FLAGS_clang := -O2 -g $(HARDEN)
 FLAGS_debug := -O0 -g3 -fPIE -fstack-protector-strong -fno-common
-FLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -fPIE -fno-common
+FLAGS_asan := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -fPIE -fno-common
 FLAGS_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread -fPIE -fno-common
-FLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fPIE -fno-common
+FLAGS_fuzz := -O1 -g1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fPIE -fno-common
 LINK_asan := -fsanitize=address,undefined
 LINK_tsan := -fsanitize=thread
 LINK_fuzz := -fsanitize=fuzzer,address,undefined
@@ -55,6 +55,8 @@ PROXY_SRC := $(filter-out proxy/main.c,$(wildcard proxy/*.c proxy/*/*.c))
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 SCENARIO_SRC := $(wildcard tests/scenario/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+# What the fuzz targets need of proxy/, directly or not: the rest is not built for them.
+FUZZED_SRC := $(wildcard proxy/settings*.c proxy/log/*.c proxy/net/tls*.c proxy/net/dns_records.c proxy/cli/t*.c proxy/relay/userfile.c)
 obj = $(patsubst %.c,$(OUT)/%.o,$(1))
 
 all: smtptap
@@ -70,20 +72,24 @@ $(OUT)/smtptap: $(OUT)/proxy/main.o $(OUT)/libproxy.a $(OUT)/libcommon.a
 
 $(OUT)/libcommon.a: $(call obj,$(COMMON_SRC))
 $(OUT)/libproxy.a: $(call obj,$(PROXY_SRC))
+$(OUT)/libfuzzed.a: $(call obj,$(FUZZED_SRC))
 $(OUT)/%.a:
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
+# Tests are compiled for less time, not for speed; what they test is optimized.
+$(OUT)/tests/unit/%.o: OPTIMIZE := $(if $(filter asan tsan,$(BUILD)),-O0)
+
 $(OUT)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC   $@"
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(OPTIMIZE) -MMD -MP -c -o $@ $<
 
 $(OUT)/tests/unit/%: $(OUT)/tests/unit/%.o $(OUT)/libproxy.a $(OUT)/libcommon.a
 	@echo "  LD   $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
-$(OUT)/tests/fuzz/%: $(OUT)/tests/fuzz/%.o $(OUT)/libproxy.a $(OUT)/libcommon.a
+$(OUT)/tests/fuzz/%: $(OUT)/tests/fuzz/%.o $(OUT)/libfuzzed.a $(OUT)/libcommon.a
 	@echo "  LD   $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 

@@ -11,6 +11,8 @@ passed=0
 failed=0
 skipped=0
 jobs=$(nproc)
+# Compiled once, for all workers, and away from the sources.
+export PYTHONPYCACHEPREFIX=$PWD/build/pycache PYTHONDONTWRITEBYTECODE=
 
 note() { printf '%s\n' "$*"; }
 
@@ -30,14 +32,25 @@ step() {
 
 build() { make --no-print-directory -s -j"$jobs" BUILD="$1" "${@:2}"; }
 
-# units BUILD: every unit test program, each a pass or a fail.
+# units BUILD: every unit test program, each a pass or a fail. Some only wait, so more run at once than there are processors.
 units() {
-    local program name
-    for program in build/"$1"/tests/unit/test_*; do
+    local program name seconds good
+    while read -r name seconds good; do
+        if [ "$good" = 0 ]; then
+            passed=$((passed + 1))
+            note "ok    $name ($seconds s)"
+        else
+            failed=$((failed + 1))
+            note "FAIL  $name; the end of $logs/$name.log:"
+            tail -n 40 "$logs/$name.log"
+        fi
+    done < <(for program in build/"$1"/tests/unit/test_*; do
         case $program in *.o | *.d) continue ;; esac
-        name=unit-$1-$(basename "$program")
-        step "$name" timeout "${UNIT_TIMEOUT:-120}" "$program"
-    done
+        printf '%s\0' "$program"
+    done | xargs -0 -P $((jobs * 2)) -I{} bash -c '
+        name=unit-$1-$(basename "$2")
+        timeout "${UNIT_TIMEOUT:-120}" "$2" >"$3/$name.log" 2>&1
+        echo "$name $SECONDS $?"' unit "$1" {} "$logs")
 }
 
 # fuzz SECONDS: every target for that long, as many at once as there are processors.
@@ -99,6 +112,7 @@ count_pytest() {
     note "      $1: $line"
 }
 
+/usr/bin/python3 -m pytest -q -p no:cacheprovider --collect-only tests/system >$logs/collect.log 2>&1 &
 step build-asan build asan tests-build
 step build-release build release all
 step build-fuzz make --no-print-directory -s -j"$jobs" fuzz-build
@@ -119,7 +133,7 @@ if [ "$mode" = short ]; then
     # shellcheck disable=SC2046 # a list of words
     step system-release system release 'not long' $((jobs * 3)) $(printf 'tests/system/test_%s.py ' $release_files)
     count_pytest system-release
-    step fuzz fuzz "${FUZZ_SECONDS:-2}"
+    step fuzz fuzz "${FUZZ_SECONDS:-1}"
 else
     step system system asan 'not long' $((jobs * 2))
     count_pytest system

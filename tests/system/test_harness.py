@@ -7,6 +7,7 @@ import pytest
 from harness.client import Gone, RawClient
 from harness.mta import CLOSE, RST, ScriptedMta, Split, assert_one_reading, each, unstuff
 from harness.records import Bad, Ledger, Log, parse_line
+from harness.util import _ask_kernel, _ask_table, unread_bytes
 
 RUN, CID = "0b1k2f9s", "0b1k2f9s8d7a6c5e"
 
@@ -199,3 +200,19 @@ def test_malformed_replies_are_found(raw):
         b.sendall(raw)
         with pytest.raises(AssertionError):
             c.reply()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_what_was_not_read_is_counted(host):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener, socket.create_connection(listener.getsockname()[:2]) as c:
+        ends = listener.getsockname(), c.getsockname()
+        with listener.accept()[0] as s:
+            c.sendall(b"x" * 1234)
+            assert unread_bytes(*ends) == _ask_table(ends[0][1], ends[1][1]) == 1234
+            assert _ask_kernel(*ends) in (1234, None)
+            s.recv(1000)
+            assert unread_bytes(*ends) == 234
+            s.recv(1000)
+            assert unread_bytes(*ends) == 0
+        assert unread_bytes(*ends) == 0

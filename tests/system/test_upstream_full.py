@@ -7,13 +7,13 @@ import threading
 
 import pytest
 
-from harness.util import unread_bytes, wait_until
+from harness.util import wait_until
 
 
 def was_read(c):
     """True: all that was sent has been read; False: it will not be for a while."""
     try:
-        wait_until(lambda: unread_bytes(c.server_port, c.local_port) == 0, "reading", 0.4)
+        wait_until(c.was_read, "reading", 0.4)
         return True
     except AssertionError:
         return False

@@ -41,7 +41,7 @@ class RawClient:
         self.replies, self.unrecorded, self._in = [], False, b""
         if isinstance(address, str):
             self.sock = socket.socket(socket.AF_UNIX)
-            self.local_port = self.server_port = None
+            self.local = self.server = self.local_port = None
         else:
             self.sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -52,7 +52,8 @@ class RawClient:
         self.sock.settimeout(self.timeout)
         self.sock.connect(address)
         if not isinstance(address, str):
-            self.local_port, self.server_port = self.sock.getsockname()[1], address[1]
+            self.local, self.server = self.sock.getsockname(), self.sock.getpeername()
+            self.local_port = self.local[1]
         self.record_port = self.local_port if port is None else port
         if prelude:
             self.sock.sendall(prelude, socket.MSG_MORE if tls else 0)
@@ -96,14 +97,15 @@ class RawClient:
                 self.drained()
         return self
 
-    def drained(self):
-        def empty():
-            if self.local_port is None:
-                waiting = fcntl.ioctl(self.sock, termios.TIOCOUTQ, b"\0\0\0\0")
-                return struct.unpack("i", waiting)[0] == 0
-            return unread_bytes(self.server_port, self.local_port) == 0
+    def was_read(self):
+        """All that was sent has been read by the program."""
+        if self.local is None:
+            waiting = fcntl.ioctl(self.sock, termios.TIOCOUTQ, b"\0\0\0\0")
+            return struct.unpack("i", waiting)[0] == 0
+        return unread_bytes(self.server, self.local) == 0
 
-        wait_until(empty, "the program to read what was sent")
+    def drained(self):
+        wait_until(self.was_read, "the program to read what was sent")
         return self
 
     # in
