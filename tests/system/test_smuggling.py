@@ -95,8 +95,13 @@ def test_n_data_cut_everywhere(modes, row, mode):
     assert first == 0
     body = row[1] + b".\r\n"
     early = mode == "accept" and row[3]
-    n = 0
+    n, clients = 0, [c]
     for cut in [None, *range(1, len(body)), "bytes"]:
+        if n and n % 8 == 0:  # a session may have only so many messages refused
+            c.quit()
+            c = tap.client()
+            clients.append(c)
+            c.ehlo()
         before = len(up.messages)
         c.begin()
         if cut is None:
@@ -117,7 +122,7 @@ def test_n_data_cut_everywhere(modes, row, mode):
             c.cmd("RSET", 250)
     c.quit()
     one_reading(up)
-    records = [r for r in tap.session(c) if r["tnx"] == "message"]
+    records = [r for c in clients for r in tap.session(c) if r["tnx"] == "message"]
     stray = row[0] != "clean"
     if not early:
         assert len(records) == n
