@@ -283,6 +283,9 @@ static void find_doubled(struct conf *c, uint32_t object)
 
 static bool scan_value(struct scan *s, uint32_t node);
 
+/* So has a key whose closing quote is missing. */
+static bool has_colon(struct span raw) { return raw.n > 2 && memchr(raw.p, ':', raw.n) != NULL; }
+
 static bool scan_member(struct scan *s, uint32_t object)
 {
     struct span raw = SPAN_NONE;
@@ -295,8 +298,7 @@ static bool scan_member(struct scan *s, uint32_t object)
     if (!skip_blank(s))
         return false;
     if (at_end(s) || peek(s) != ':')
-        return fail_hint(s, "\":\"",
-                         memchr(raw.p, ':', raw.n) != NULL ? ": a double quote may be missing before it" : "");
+        return fail_hint(s, "\":\"", has_colon(raw) ? ": a double quote may be missing before it" : "");
     s->at++;
     if (!skip_blank(s))
         return false;
