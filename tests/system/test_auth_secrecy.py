@@ -1,5 +1,6 @@
 """What clients send as secrets, in every shape, is in no output, on neither leg, and not in the program's memory once it
 was handled (protocol.md A15, design.md promise 5)."""
+import array
 import os
 import subprocess
 
@@ -28,18 +29,39 @@ def shapes(n):
     return out
 
 
+PAGE, STRIDE = os.sysconf("SC_PAGESIZE"), 1 << 16
+
+
+def touched(pagemap, begin, end):
+    """The parts of this range of which the kernel has a page in memory or in swap: all else was never written, or is
+    still a file's."""
+    run = None
+    for at in range(begin, end, STRIDE):
+        pages = (min(at + STRIDE, end) - at) // PAGE
+        entries = array.array("Q", os.pread(pagemap, pages * 8, at // PAGE * 8))
+        there = len(entries) < pages or any(entry >> 62 for entry in entries)
+        if there and run is None:
+            run = at
+        if not there and run is not None:
+            yield run, at
+            run = None
+    if run is not None:
+        yield run, end
+
+
 def image(pid):
     """The writable memory of a process, part by part."""
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem, \
+            open(f"/proc/{pid}/pagemap", "rb", 0) as pagemap:
         for line in maps:
             span, mode, *_ = line.split()
             begin, end = (int(x, 16) for x in span.split("-"))
             if "w" not in mode or "r" not in mode or end - begin > 1 << 30:  # a sanitizer's shadow is larger
                 continue
-            for at in range(begin, end, 1 << 24):
+            for first, last in touched(pagemap.fileno(), begin, end):
                 try:
-                    mem.seek(at)
-                    yield mem.read(min(end - at, (1 << 24) + 64))
+                    mem.seek(first)
+                    yield mem.read(last - first)
                 except OSError:
                     break
 
