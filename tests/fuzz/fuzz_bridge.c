@@ -25,12 +25,6 @@ struct run {
     unsigned rcpts, kept, shown;
 };
 
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
-
 static void hear_command(void *owner, const struct smtp_step *step)
 {
     struct run *r = CONTAINER_OF((struct bridge *)owner, struct run, b);
