@@ -108,6 +108,8 @@ struct tail {
     struct tail_file file;
     struct tail_printer printer;
     struct tail_filter *filter;
+    struct tail_gaps gaps;
+    bool tells_gaps; /* a log is followed; what is read in another way may be an excerpt */
     struct buf in, out;
 };
 
@@ -116,10 +118,14 @@ static void print_line(struct tail *t, struct span line)
     if (line.n > 0 && line.p[line.n - 1] == '\r')
         line.n--;
     struct json_object *record = tail_parse(line);
+    if (record != NULL && t->tells_gaps)
+        tail_gaps_before(&t->gaps, &t->printer, &t->out, record);
     if (record != NULL && tail_filter_takes(t->filter, record))
         tail_print(&t->printer, &t->out, record);
     else if (record == NULL && line.n > 0 && tail_filter_is_open(t->filter))
         tail_print_raw(&t->printer, &t->out, line);
+    if (record != NULL && t->tells_gaps)
+        tail_gaps_behind(&t->gaps, &t->printer, &t->out, record);
     json_object_put(record);
 }
 
@@ -197,7 +203,8 @@ int cli_tail(int argc, char **argv)
     decide_color(&t, o.color);
     if (o.path != NULL && !o.all)
         tail_file_seek_last(&t.file, o.lines);
-    status = copy(&t, o.path != NULL && !o.no_follow);
+    t.tells_gaps = o.path != NULL && !o.no_follow;
+    status = copy(&t, t.tells_gaps);
     buf_free(&t.in);
     buf_free(&t.out);
     tail_file_close(&t.file);

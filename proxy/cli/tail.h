@@ -46,6 +46,27 @@ bool tail_filter_domain(struct tail_filter *f, const char *text, const char **wh
 bool tail_filter_is_open(const struct tail_filter *f);
 bool tail_filter_takes(struct tail_filter *f, struct json_object *record);
 
+/* tail_gaps.c: what is missing of the newest runs. */
+enum { TAIL_RUN_MAX = 16, TAIL_RUNS = 16 };
+struct tail_run {
+    char name[TAIL_RUN_MAX];
+    uint64_t seq;     /* of its last record */
+    uint64_t missing; /* since its last `dropped` */
+};
+struct tail_gaps {
+    struct tail_run run[TAIL_RUNS];
+    unsigned next;
+};
+/* Each record is given to both, whether a filter takes it or not; they append a line where there is something to say
+ * before the record's own lines, and behind them. */
+void tail_gaps_before(struct tail_gaps *g, const struct tail_printer *p, struct buf *out, struct json_object *record);
+void tail_gaps_behind(struct tail_gaps *g, const struct tail_printer *p, struct buf *out, struct json_object *record);
+
+/* tail_row.c: the open file that comes next after fd's in the row of path's rotated files, or has the name itself and
+ * something in it; -1: there is none (yet). */
+enum { TAIL_PATH_MAX = 4096 };
+int tail_row_next(const char *path, int fd) MUST_CHECK;
+
 /* tail_follow.c: a file that grows, is rotated, or is cut. */
 struct tail_file {
     const char *path; /* NULL: stdin */

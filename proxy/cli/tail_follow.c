@@ -1,6 +1,7 @@
-/* A file is read to its end; then the name is looked at again. Another file under the name is gone over to once it has
- * something in it: until then a writer that hasn't reopened yet still appends to the old one. inotify only makes it
- * quick; where it doesn't work, looking four times a second is enough. */
+/* A file is read to its end; then the name is looked at again. If another file has it, those that were rotated between
+ * the two come first. The one under the name is gone over to once it has something in it: until then a writer that
+ * hasn't reopened yet still appends to the old one. inotify only makes it quick; where it doesn't work, looking four
+ * times a second is enough. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -104,17 +105,6 @@ static bool was_cut(const struct tail_file *t)
     return at > 0 && fstat(t->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size < at;
 }
 
-/* The file that has the name now, if it is another one with something in it; else -1. */
-static int open_successor(const struct tail_file *t)
-{
-    struct stat ours, named;
-    if (fstat(t->fd, &ours) != 0 || stat(t->path, &named) != 0 || named.st_size == 0)
-        return -1;
-    if (ours.st_dev == named.st_dev && ours.st_ino == named.st_ino)
-        return -1;
-    return open(t->path, O_RDONLY | O_CLOEXEC);
-}
-
 ssize_t tail_file_read(struct tail_file *t, struct buf *in)
 {
     t->cut = false;
@@ -126,7 +116,7 @@ ssize_t tail_file_read(struct tail_file *t, struct buf *in)
         t->cut = true;
         return 0;
     }
-    int next = open_successor(t);
+    int next = tail_row_next(t->path, t->fd);
     if (next < 0)
         return 0;
     n = read_some(t, in); /* what came between the two looks */
