@@ -131,6 +131,7 @@ def test_a_storm_of_rotations(log, tail):
     """Nobody is held: the files move while they are looked for."""
     log.put()
     t = tail()
+    t.until("LINE 1.")
     for _ in range(250):
         log.rotate(keep=400)
         log.put(2)
