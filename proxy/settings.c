@@ -70,6 +70,21 @@ static void set_option(struct conf *c, const char *option, const struct conf_tex
                    why != NULL ? why : "");
 }
 
+bool settings_take_option(char option, const char *text, char why[SETTINGS_WHY_MAX])
+{
+    struct listener_settings l = { 0 };
+    struct upstream_settings u = { 0 };
+    const struct conf_text *type = option == 'l' ? &settings_address : &settings_servers;
+    void *member = option == 'l' ? (void *)&l : (void *)&u;
+    const char *more = NULL;
+    bool good = type->add(member, span_str(text), &more);
+    type->clear(member);
+    if (!good)
+        snprintf(why, SETTINGS_WHY_MAX, "-%c: \"%.200s\" is not %s%s%s", option, text, type->what,
+                 more != NULL ? ": " : "", more != NULL ? more : "");
+    return good;
+}
+
 static void read_listeners(struct settings *s, struct conf *c, const struct source *from)
 {
     char path[64];

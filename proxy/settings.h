@@ -239,6 +239,9 @@ struct settings *settings_load(const char *file, const char *listen, const char 
 /* The same from memory; name stands for the file in the faults (NULL: none). */
 struct settings *settings_load_text(const char *name, struct span text, const char *listen, const char *upstream,
                                     settings_fault *fault, void *arg) MUST_CHECK;
+/* Whether `text` can stand behind the command's option -l or -u; else why not. */
+enum { SETTINGS_WHY_MAX = 512 };
+bool settings_take_option(char option, const char *text, char why[SETTINGS_WHY_MAX]) MUST_CHECK;
 /* `smtptap check`: also looks at what the configuration names, and warns of what is legal but risky. */
 struct settings *settings_check(const char *file, settings_fault *fault, settings_fault *warn, void *arg) MUST_CHECK;
 /* Reads a key from its file; NULL, or why there is none. The bytes are the caller's. */

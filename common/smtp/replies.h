@@ -54,7 +54,7 @@
     OWN(NESTED_MAIL, 503, "5.5.1", "Sender already given")                                                             \
     OWN(NEED_MAIL, 503, "5.5.1", "Need MAIL command")                                                                  \
     OWN(NEED_RCPT, 503, "5.5.1", "Need RCPT command")                                                                  \
-    OWN(IN_TRANSACTION, 503, "5.5.1", "Not in a mail transaction")                                                     \
+    OWN(IN_TRANSACTION, 503, "5.5.1", "Not allowed during a mail transaction")                                         \
     OWN(BDAT_BEGUN, 503, "5.5.1", "Not between the chunks of a message")                                                \
     OWN(BDAT_FAILED, 503, "5.5.1", "An earlier chunk failed")                                                          \
     OWN(NEED_BDAT, 503, "5.5.1", "BODY=BINARYMIME needs BDAT")                                                         \

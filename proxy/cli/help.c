@@ -24,8 +24,11 @@ static const char RUN[] = "usage: smtptap run [-c FILE] [-l ADDR] [-u ADDR]\n"
                           "  -l ADDR  listen here: host:port, [v6]:port, unix:/path; port 0: a free one\n"
                           "  -u ADDR  relay to this server\n"
                           "\n"
-                          "Signals: TERM and INT end it in order (twice: at once); HUP reads the\n"
-                          "configuration again; USR1 opens log files again.\n"
+                          "Signals:\n"
+                          "  TERM, INT  end it in order: transactions may finish; twice: at once\n"
+                          "  HUP        read configuration and certificates again, open log files again\n"
+                          "  USR1       open log files again\n"
+                          "  USR2       start the program anew on the same sockets; this one then drains\n"
                           "\n"
                           "  smtptap run -u mail.example.com:25 | smtptap tail\n";
 

@@ -27,6 +27,7 @@ static struct settings *load(settings_fault *fault, void *fault_arg, void *arg)
 static int read_options(int argc, char **argv, struct run_options *o)
 {
     static const struct option names[] = { { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+    char why[SETTINGS_WHY_MAX];
     int option;
     opterr = 0;
     optind = 0; /* getopt starts anew */
@@ -44,6 +45,10 @@ static int read_options(int argc, char **argv, struct run_options *o)
     }
     if (optind < argc)
         return usage_error("run", "\"%s\" is no option; a configuration file stands behind -c", argv[optind]);
+    if (o->listen != NULL && !settings_take_option('l', o->listen, why))
+        return usage_error("run", "%s", why);
+    if (o->upstream != NULL && !settings_take_option('u', o->upstream, why))
+        return usage_error("run", "%s", why);
     return -1;
 }
 

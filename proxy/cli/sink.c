@@ -67,6 +67,7 @@ static int read_options(int argc, char **argv, struct sink_options *o, struct si
         { "lmtp", no_argument, NULL, 'L' },        { "quiet", no_argument, NULL, 'q' },
         { "help", no_argument, NULL, 'h' },        { NULL, 0, NULL, 0 }
     };
+    char why[SETTINGS_WHY_MAX];
     int option, status = -1;
     *o = (struct sink_options){ .listen = DEFAULT_LISTEN };
     opterr = 0;
@@ -75,6 +76,8 @@ static int read_options(int argc, char **argv, struct sink_options *o, struct si
         status = take_option(option, o, sink, argv);
     if (status < 0 && optind < argc)
         return usage_error("sink", "\"%s\" is no option; an address to listen on stands behind -l", argv[optind]);
+    if (status < 0 && !settings_take_option('l', o->listen, why))
+        return usage_error("sink", "%s", why);
     return status;
 }
 

@@ -105,11 +105,20 @@ def test_help_fits_a_screen(args):
     (["sink", "--reply", "rcpt=9"], "450 4.2.1 busy"),
     (["sink", "--reply", "rcpt%0=drop"], "0.01 to 100"),
     (["demo", "now"], "--stay"),
+    (["run", "-l", "nowhere"], '-l: "nowhere" is not'),
+    (["run", "-u", "127.0.0.1:70000"], '-u: "127.0.0.1:70000" is not'),
+    (["run", "-c", "/nonexistent", "-l", ""], '-l: "" is not'),
+    (["sink", "-l", "nowhere"], '-l: "nowhere" is not'),
 ])
 def test_bad_usage_says_what_to_do(args, told):
     r = run_tool(*args)
     assert r.returncode == 2 and r.stdout == ""
     assert told in r.stderr
+
+
+def test_help_names_the_signals():
+    for name in ("TERM", "INT", "HUP", "USR1", "USR2"):
+        assert name in run_tool("help", "run").stdout
 
 
 def test_version():
