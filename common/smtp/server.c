@@ -252,7 +252,6 @@ static void run_line(struct smtp_server *s, const struct smtp_command *cmd, usec
 {
     const char *name;
     struct span shown = smtp_server_mask(s, cmd, &name);
-    s->line_masked = s->masked;
     unsigned tag = s->ops->command(s->owner, cmd->fault == SMTP_LINE_OK ? cmd->verb : SMTP_VERB_UNKNOWN, name, shown);
     s->last_tag = tag;
     s->commands++;
@@ -292,7 +291,8 @@ static size_t begin_skip(struct smtp_server *s, struct span in, usec_t now, enum
     }
     struct smtp_command cmd;
     smtp_command_parse(&cmd, head_of(s, in));
-    s->auth_seen |= may_be_auth(cmd.line);
+    struct span behind;
+    s->auth_seen |= may_be_auth(cmd.line) || smtp_server_finds_auth(&cmd, &behind);
     s->secret = s->auth_seen;
     s->masked |= cmd.verb == SMTP_VERB_DATA || cmd.verb == SMTP_VERB_BDAT;
     unsigned tag = s->ops->command(s->owner, SMTP_VERB_UNKNOWN, "?", SPAN_LIT("*"));

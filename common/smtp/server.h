@@ -184,19 +184,21 @@ struct smtp_server {
     bool auth_open;                 /* an AUTH command is not at its end */
     const char *auth_method;        /* that it named; static; NULL: none that is known */
     bool authenticated;
-    bool auth_failed; /* the exchange under way has */
-    bool bound;       /* NOOP and RSET go to the backend */
-    bool secret;      /* what the last step took may hold a secret: the owner wipes it */
-    bool secured;     /* the client speaks TLS */
-    bool auth_seen;   /* an AUTH line was read: unknown lines may be secrets (A15) */
-    bool masked;      /* DATA or BDAT was refused: lines may be the message's text */
-    bool line_masked; /* the line under way is such a one */
-    bool shutdown;    /* 421 as soon as nothing is under way */
-    bool spared;      /* but not before its first transaction; set by the owner */
-    bool tempfail;    /* set by the owner: MAIL, RCPT, DATA, BDAT get 451 4.3.0, for the log has no room */
-    bool smtputf8;    /* given with MAIL */
-    bool binary;      /* BODY=BINARYMIME, likewise */
-    bool lost;        /* the backend lost the transaction's upstream: DATA gets 451 4.4.2 (U3) */
+    bool auth_failed;     /* the exchange under way has */
+    bool bound;           /* NOOP and RSET go to the backend */
+    bool secret;          /* what the last step took may hold a secret: the owner wipes it */
+    bool secured;         /* the client speaks TLS */
+    bool auth_seen;       /* an AUTH line was read: unknown lines may be secrets (A15) */
+    bool masked;          /* DATA or BDAT was refused: lines may be the message's text */
+    bool line_masked;     /* the line under way is such a one */
+    bool line_cut;        /* the line under way may hold a secret behind the word AUTH */
+    struct span line_arg; /* its argument as a record may have it; good while it runs */
+    bool shutdown;        /* 421 as soon as nothing is under way */
+    bool spared;          /* but not before its first transaction; set by the owner */
+    bool tempfail;        /* set by the owner: MAIL, RCPT, DATA, BDAT get 451 4.3.0, for the log has no room */
+    bool smtputf8;        /* given with MAIL */
+    bool binary;          /* BODY=BINARYMIME, likewise */
+    bool lost;            /* the backend lost the transaction's upstream: DATA gets 451 4.4.2 (U3) */
     enum smtp_close close_reason;
     bool bare_lf; /* the command under way ended in LF alone */
     unsigned rcpt_given, rcpt_accepted, rcpt_pending, mails, last_tag;

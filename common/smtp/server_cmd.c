@@ -34,7 +34,7 @@ static void run_helo(struct smtp_server *s, const struct smtp_command *cmd, smtp
         refuse(s, slot, SMTP_OWN_HELO_SYNTAX);
     } else {
         smtp_server_abandon(s, SMTP_ABANDON_HELO, NULL);
-        s->ops->helo(s->owner, slot, cmd->verb, s->line_masked ? SPAN_LIT("*") : cmd->arg);
+        s->ops->helo(s->owner, slot, cmd->verb, s->line_arg);
     }
 }
 
@@ -57,7 +57,7 @@ static enum smtp_own read_path(const struct smtp_server *s, struct smtp_envelope
     struct span rest = span_skip(e->arg, prefix.n);
     if (smtp_path_parse(path, &rest, kind) != SMTP_PATH_OK)
         return bad;
-    if (s->line_masked && !path->strict)
+    if ((s->line_masked || s->line_cut) && !path->strict)
         return bad;
     e->path = path;
     e->params_text = rest;
@@ -103,14 +103,13 @@ static enum smtp_own check_mail(struct smtp_server *s, struct smtp_envelope_comm
     return SMTP_OWN_COUNT;
 }
 
-/* A line that may be the message's text has no part in a record. */
+/* A line that may be the message's text, or a secret, has no part in a record. */
 static void refuse_envelope(struct smtp_server *s, smtp_slot slot, struct smtp_envelope_command *e, enum smtp_own id)
 {
     e->refusal = smtp_server_words(s, id);
-    if (s->line_masked) {
+    if (s->line_masked)
         e->path = NULL;
-        e->arg = SPAN_LIT("*");
-    }
+    e->arg = s->line_arg;
     smtp_server_reply(s, slot, e->refusal);
 }
 
@@ -120,7 +119,7 @@ static void note_sender(const struct smtp_server *s, struct smtp_envelope_comman
     struct span rest = span_skip(e->arg, 5);
     bool named = span_begins_nocase(e->arg, SPAN_LIT("FROM:"));
     if (e->path == NULL && named && smtp_path_parse(path, &rest, SMTP_REVERSE_PATH) == SMTP_PATH_OK &&
-        (path->strict || s->config.lenient_addresses))
+        (path->strict || (s->config.lenient_addresses && !s->line_cut)))
         e->path = path;
 }
 
@@ -295,7 +294,7 @@ static void run_quit(struct smtp_server *s, const struct smtp_command *cmd, smtp
 
 static void run_noop(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
 {
-    bool text = s->line_masked && cmd->arg.n > 0; /* the message's, it may be */
+    bool text = (s->line_masked || s->line_cut) && cmd->arg.n > 0; /* the message's, or a secret, it may be */
     if (s->bound && !text && !smtp_text_has_control(cmd->arg))
         s->ops->pass(s->owner, slot, cmd);
     else
@@ -321,7 +320,7 @@ static void run_etrn(struct smtp_server *s, const struct smtp_command *cmd, smtp
         refuse(s, slot, SMTP_OWN_DISABLED);
     else if (s->txn != SMTP_TXN_NONE || s->line_masked)
         refuse(s, slot, SMTP_OWN_IN_TRANSACTION);
-    else if (cmd->arg.n == 0 || smtp_text_has_control(cmd->arg))
+    else if (cmd->arg.n == 0 || s->line_cut || smtp_text_has_control(cmd->arg))
         refuse(s, slot, SMTP_OWN_NEED_ARGUMENT);
     else
         s->ops->pass(s->owner, slot, cmd);
@@ -422,8 +421,7 @@ static void run_faulty(struct smtp_server *s, const struct smtp_command *cmd, sm
 /* N2. The backend takes note of a MAIL refused by this too. */
 static void run_bare_lf(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot)
 {
-    struct smtp_envelope_command e = { .arg = s->line_masked ? SPAN_LIT("*") : cmd->arg,
-                                       .refusal = smtp_reply_own(SMTP_OWN_BARE_NEWLINE) };
+    struct smtp_envelope_command e = { .arg = s->line_arg, .refusal = smtp_reply_own(SMTP_OWN_BARE_NEWLINE) };
     smtp_server_close(s, e.refusal, SMTP_CLOSE_PROTOCOL);
     if (cmd->verb == SMTP_VERB_MAIL && cmd->fault == SMTP_LINE_OK && s->txn == SMTP_TXN_NONE)
         s->ops->mail(s->owner, slot, &e);

@@ -10,6 +10,8 @@ smtp_slot smtp_server_slot_open(struct smtp_server *s, enum smtp_verb verb, unsi
 void smtp_server_run(struct smtp_server *s, const struct smtp_command *cmd, smtp_slot slot);
 /* What the log may see of a line (A15, events.md "Never in a record"); updates the masks. */
 struct span smtp_server_mask(struct smtp_server *s, const struct smtp_command *cmd, const char **verb_name);
+/* Whether a line that doesn't begin with AUTH has it, or the name of a mechanism, as a word; what is behind it. */
+bool smtp_server_finds_auth(const struct smtp_command *cmd, struct span *behind);
 /* The body: DATA was answered 354; bytes of it; its reply was given. */
 void smtp_server_data_begin(struct smtp_server *s);
 size_t smtp_server_data_step(struct smtp_server *s, struct span in, usec_t now, enum smtp_server_want *want);

@@ -27,6 +27,35 @@ static const struct rig_case secrets[] = {
     ROW("also after EHLO and RSET", "AUTHX\r\n" E "RSET\r\nsecret\r\n", "? *|" L_E "RSET RSET|? *"),
     ROW("a line that can't be a command, from then on",
         E "AUTH PLAIN\r\n MAIL c2VjcmV0\r\nMAIL\0c2VjcmV0\r\nNOOP\rc2VjcmV0\r\n", L_E "AUTH AUTH PLAIN|? *|? *|? *"),
+    ROW("AUTH mistyped", "AUHT PLAIN c2VjcmV0\r\nsecret\r\nNOOP x\r\n", "? *|? *|NOOP NOOP x"),
+    ROW("and its mechanism too", "ATUH PLAN c2VjcmV0\r\nsecret\r\n", "? *|? *"),
+    ROW("mistyped beyond knowing", "X LOGIN\r\ndXNlcg==\r\nc2VjcmV0\r\n", "? *|? *|? *"),
+    ROW("a mechanism alone", "PLAIN c2VjcmV0\r\nsecret\r\n", "? *|? *"),
+    ROW("a blank before the verb", " MAIL XOAUTH2 c2VjcmV0\r\nsecret\r\n", "? *|? *"),
+    ROW("behind other verbs",
+        E "MAIL AUTH PLAIN c2VjcmV0\r\nMAIL AUTH c2VjcmV0\r\nMAIL FROM:AUTH PLAIN c2VjcmV0\r\nMAIL FROM:<a@b> auth "
+          "plain c2VjcmV0\r\nMAIL FROM:<AUTH NTLM c2VjcmV0>\r\nHELP AUTH scram-sha-512 c2VjcmV0 x\r\nNOOP\tPLAIN\t"
+          "c2VjcmV0\r\nsecret\r\n",
+        L_E "MAIL MAIL AUTH PLAIN *|MAIL MAIL AUTH *|MAIL MAIL FROM:AUTH PLAIN *|MAIL MAIL FROM:<a@b> auth plain *|"
+            "MAIL MAIL FROM:<AUTH NTLM *|HELP HELP AUTH scram-sha-512 *|NOOP NOOP\tPLAIN *|? *",
+        .calls = "EHLO c|MAIL!501 AUTH PLAIN *|MAIL!501 AUTH *|MAIL!501 FROM:AUTH PLAIN *|MAIL!501 a@b|MAIL!501 "
+                 "FROM:<AUTH NTLM *"),
+    ROW("behind RCPT and EHLO",
+        TXN "RCPT TO:<a@b> AUTH PLAIN c2VjcmV0\r\nRCPT AUTH PLAIN c2VjcmV0\r\nEHLO x AUTH "
+            "PLAIN c2VjcmV0\r\nHELO AUTH LOGIN\r\nsecret\r\n",
+        L_TXN
+        "RCPT RCPT TO:<a@b> AUTH PLAIN *|RCPT RCPT AUTH PLAIN *|EHLO EHLO x AUTH PLAIN *|HELO HELO AUTH LOGIN|? *",
+        .calls = "EHLO c|MAIL a@b|RCPT c@d|RCPT!555 a@b|RCPT!501 AUTH PLAIN *|*"),
+    ROW("names that are no AUTH",
+        "EHLO plain\r\nEHLO login.example external.example\r\nNOOP PLAIN\r\nHELP AUTH\r\nVRFY login\r\n"
+        "MAIL FROM:<\"auth plain x\"@b> AUTH=<> X=PLAIN\r\nplainly said\r\n",
+        "EHLO EHLO plain|EHLO EHLO login.example external.example|NOOP NOOP PLAIN|HELP HELP AUTH|VRFY VRFY login|"
+        "MAIL MAIL FROM:<\"auth plain x\"@b> AUTH=<> X=PLAIN|? plainly said"),
+    ROW("lenient addresses", E "MAIL FROM:plain SIZE=5\r\nsecret\r\n", L_E "MAIL MAIL FROM:plain *|? *",
+        .calls = "EHLO c|MAIL!501 FROM:plain *", .config.lenient_addresses = true),
+    ROW("lenient addresses in brackets", E "MAIL FROM:<plain>\r\nRCPT TO:<login>\r\nsecret\r\n",
+        L_E "MAIL MAIL FROM:<plain>|RCPT RCPT TO:<login>|? secret", .calls = "EHLO c|MAIL plain|RCPT login",
+        .config.lenient_addresses = true),
     ROW("a refused MAIL may show its argument", E "AUTH PLAIN\r\nMAIL x\r\n", L_E "AUTH AUTH PLAIN|MAIL MAIL x",
         .calls = "EHLO c|MAIL!501 x"),
 };
