@@ -97,12 +97,15 @@ struct record_field {
 
 /* SPARE: of these, kept for the marks of a cut record. */
 enum { RECORD_FIELDS_MAX = 160, RECORD_FIELDS_SPARE = 2 };
+struct mailboxes;
 struct record {
     enum tnx tnx;
     usec_t time; /* realtime, when the thing happened */
     /* The client's verified name, and the one that it tried to log in with, which texts may hold though no field does:
      * for redaction alone. */
     struct span client_name, login_name;
+    /* Likewise what the session's mailboxes may be called; NULL: not known. */
+    const struct mailboxes *mailboxes;
     unsigned count;
     struct record_field field[RECORD_FIELDS_MAX];
 };
@@ -115,6 +118,7 @@ static inline void record_begin(struct record *r, enum tnx tnx, usec_t realtime)
     r->tnx = tnx;
     r->time = realtime;
     r->client_name = r->login_name = SPAN_NONE;
+    r->mailboxes = NULL;
     r->count = 0;
 }
 void record_str(struct record *r, enum record_key key, struct span s);

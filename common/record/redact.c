@@ -17,6 +17,7 @@ enum field {
     FIELD_NAME,
     FIELD_USER,
     FIELD_SUBJECT,
+    FIELD_MESSAGE_ID, /* loses what other fields hide */
 };
 /* clang-format off */
 static const enum field FIELD_OF[KEY_COUNT] = {
@@ -25,7 +26,7 @@ static const enum field FIELD_OF[KEY_COUNT] = {
     [KEY_SERVER] = FIELD_WORD,     [KEY_STATUS] = FIELD_WORD,     [KEY_STAGE] = FIELD_WORD,
     [KEY_QUEUE_ID] = FIELD_WORD,   [KEY_CIPHER] = FIELD_WORD,     [KEY_VERSION] = FIELD_WORD,
     [KEY_CLASS] = FIELD_WORD,      [KEY_DECIDED_BY] = FIELD_WORD, [KEY_PROTOCOL] = FIELD_WORD,
-    [KEY_COMMAND] = FIELD_WORD,    [KEY_REASON] = FIELD_WORD,     [KEY_MESSAGE_ID] = FIELD_WORD,
+    [KEY_COMMAND] = FIELD_WORD,    [KEY_REASON] = FIELD_WORD,     [KEY_MESSAGE_ID] = FIELD_MESSAGE_ID,
     [KEY_ENHANCED] = FIELD_WORD,   [KEY_OUTPUT] = FIELD_WORD,     [KEY_BODY] = FIELD_WORD,
     [KEY_MAIL_FROM] = FIELD_ADDRESS, [KEY_RCPT_TO] = FIELD_ADDRESS, [KEY_ADDRESS] = FIELD_ADDRESS,
     [KEY_RCPT_DOMAIN] = FIELD_DOMAIN,
@@ -45,6 +46,8 @@ struct redact *redact_new(const struct redact_rules *rules, struct span key)
     x->rules = *rules;
     if (key.n > 0)
         x->hmac = digest_hmac_new(key);
+    if (rules->addresses != REDACT_KEEP)
+        x->own_mailboxes = mailboxes_new();
     buf_init(&x->text, NULL);
     return x;
 }
@@ -54,10 +57,13 @@ void redact_free(struct redact **x)
     if (*x == NULL)
         return;
     digest_hmac_free(&(*x)->hmac);
+    mailboxes_free(&(*x)->own_mailboxes);
     buf_free(&(*x)->text);
     free(*x);
     *x = NULL;
 }
+
+bool redact_hides_addresses(const struct redact *x) { return x->rules.addresses != REDACT_KEEP; }
 
 /* What a record is of: its host may be the server's. */
 struct stage {
@@ -100,7 +106,7 @@ static enum field field_of(const struct stage *s, const struct record_field *f)
     if (field == FIELD_HOST && is_servers_host(s))
         return FIELD_WORD;
     if (field == FIELD_SUBJECT && s->depth > 0)
-        return FIELD_WORD; /* of the upstream's certificate */
+        return FIELD_USER; /* of the upstream's certificate, as that of the client's */
     return field;
 }
 
@@ -124,6 +130,13 @@ static void add_ours(struct redact *x, struct span text)
         x->our_count++;
 }
 
+static void learn_address(struct redact *x, struct span address)
+{
+    redact_know_address(x, address);
+    if (x->own_mailboxes != NULL)
+        mailboxes_add(x->own_mailboxes, address);
+}
+
 /* Whom the texts of this record may name. */
 static void learn_field(struct stage *s, const struct record_field *f)
 {
@@ -136,7 +149,9 @@ static void learn_field(struct stage *s, const struct record_field *f)
     else if (field == FIELD_NAME && x->rules.client_ip != REDACT_KEEP)
         add_name(x->client_name, &x->client_names, f->str);
     else if (field == FIELD_ADDRESS)
-        redact_know_address(x, f->str);
+        learn_address(x, f->str);
+    else if (field == FIELD_MESSAGE_ID)
+        x->message_id = f->str;
     else if (field == FIELD_USER && redact_user_how(x, f->str) != REDACT_KEEP)
         add_name(x->user, &x->users, f->str);
     else if (field == FIELD_HOST && f->key == KEY_HOST && !netaddr_parse_ip(&x->client, f->str))
@@ -145,11 +160,23 @@ static void learn_field(struct stage *s, const struct record_field *f)
         add_ours(x, f->str);
 }
 
+static void learn_rcpts(struct redact *x, const struct record_field *f)
+{
+    if (f->type == REC_RCPT_TO && f->rcpts.n == 1)
+        redact_know_address(x, f->rcpts.p[0].address);
+    for (size_t i = 0; x->own_mailboxes != NULL && i < f->rcpts.n; i++)
+        mailboxes_add(x->own_mailboxes, f->rcpts.p[i].address);
+}
+
 static void learn(struct stage *s, const struct record *in)
 {
     struct redact *x = s->x;
     x->client_names = x->users = x->addresses = x->our_count = 0;
     x->client.family = NETADDR_NONE;
+    x->mailboxes = in->mailboxes;
+    x->message_id = SPAN_NONE;
+    if (x->own_mailboxes != NULL)
+        mailboxes_clear(x->own_mailboxes);
     if (x->rules.client_ip != REDACT_KEEP)
         add_name(x->client_name, &x->client_names, in->client_name);
     if (redact_user_how(x, in->login_name) != REDACT_KEEP)
@@ -160,9 +187,10 @@ static void learn(struct stage *s, const struct record *in)
         s->depth -= f->type == REC_CLOSE || f->type == REC_CLOSE_LIST;
         if (f->type == REC_STR)
             learn_field(s, f);
-        else if (f->type == REC_RCPT_TO && f->rcpts.n == 1)
-            redact_know_address(x, f->rcpts.p[0].address);
+        else if (f->type == REC_RCPT_TO || f->type == REC_RECIPIENTS)
+            learn_rcpts(x, f);
     }
+    x->shown_id = redact_message_id(x, x->message_id);
 }
 
 static struct span put_address(struct redact *x, struct span address)
@@ -196,6 +224,7 @@ static enum redact_how rule_of(const struct redact *x, enum field field, struct 
         return redact_user_how(x, s);
     case FIELD_SUBJECT:
         return x->rules.subject;
+    case FIELD_MESSAGE_ID:
     case FIELD_TEXT:
     case FIELD_WORD:
         break;
@@ -222,6 +251,7 @@ static struct span put_value(struct redact *x, enum field field, struct span s)
     case FIELD_SUBJECT:
         redact_put_subject(x, s);
         return redact_take(x);
+    case FIELD_MESSAGE_ID:
     case FIELD_TEXT:
     case FIELD_WORD:
         break;
@@ -256,11 +286,30 @@ static bool is_address_header(struct span name)
     return false;
 }
 
-static struct span put_text(struct redact *x, const struct record_field *f, struct span s)
+/* A server's words, or with our own before ": ". */
+static bool may_be_reply(enum tnx tnx, enum record_key key)
 {
-    if (x->rules.addresses != REDACT_KEEP && is_address_header(f->name))
-        return redact_addresses_of(x, s);
-    return f->key == KEY_LINE ? redact_command(x, s) : redact_text(x, s);
+    if (key == KEY_MSG)
+        return tnx == TNX_SEND || tnx == TNX_RCPT || tnx == TNX_MESSAGE || tnx == TNX_ERROR || tnx == TNX_POLICY;
+    return key == KEY_SMTP_RESPONSE || key == KEY_REPLY || key == KEY_LINES || key == KEY_MESSAGE;
+}
+
+static struct span put_free_text(const struct stage *s, enum record_key key, struct span text)
+{
+    if (!may_be_reply(s->tnx, key))
+        return redact_text(s->x, text);
+    const char *sign = key == KEY_MSG && text.n > 0 ? memmem(text.p, text.n, ": ", 2) : NULL;
+    size_t said = sign != NULL ? (size_t)(sign + 2 - text.p) : key == KEY_MSG ? text.n : 0;
+    return redact_reply(s->x, text, said);
+}
+
+static struct span put_text(const struct stage *s, const struct record_field *f, struct span text)
+{
+    if (s->x->rules.addresses != REDACT_KEEP && is_address_header(f->name))
+        return redact_addresses_of(s->x, text);
+    if (f->name.n > 0)
+        return redact_text(s->x, text);
+    return f->key == KEY_LINE ? redact_command(s->x, text) : put_free_text(s, f->key, text);
 }
 
 /* False: the field goes. A null sender is nobody's address. */
@@ -270,7 +319,7 @@ static bool put_str(struct stage *s, enum field field, struct record_field *f)
     if (f->key == KEY_XCLIENT_KEY || f->key == KEY_XFORWARD_KEY)
         s->attribute = attribute_field(f->str);
     if (how == REDACT_KEEP)
-        f->str = field == FIELD_WORD ? f->str : put_text(s->x, f, f->str);
+        f->str = field == FIELD_WORD ? f->str : field == FIELD_MESSAGE_ID ? s->x->shown_id : put_text(s, f, f->str);
     else if (how == REDACT_DROP && f->str.n > 0)
         return false;
     else
@@ -279,19 +328,19 @@ static bool put_str(struct stage *s, enum field field, struct record_field *f)
 }
 
 /* Addresses stand across the borders of pieces. */
-static void put_cat(struct redact *x, struct record_field *f)
+static void put_cat(const struct stage *s, struct record_field *f)
 {
     size_t n = 0, at = 0;
     for (size_t i = 0; i < f->strs.n; i++)
         n += f->strs.p[i].n;
-    char *whole = arena_bytes(x->mem, n);
+    char *whole = arena_bytes(s->x->mem, n);
     for (size_t i = 0; i < f->strs.n; i++) {
         if (f->strs.p[i].n > 0)
             memcpy(whole + at, f->strs.p[i].p, f->strs.p[i].n);
         at += f->strs.p[i].n;
     }
     f->type = REC_STR;
-    f->str = redact_text(x, span_of(whole, n));
+    f->str = put_free_text(s, f->key, span_of(whole, n));
 }
 
 static void put_strs(struct redact *x, struct record_field *f)
@@ -308,7 +357,7 @@ static void put_reply(struct redact *x, struct record_field *f)
     struct span line, *list = arena_alloc(x->mem, (reply->wire.n / 3 + 1) * sizeof(*list));
     size_t pos = 0, n = 0;
     while (smtp_reply_line(reply, &pos, true, &line))
-        list[n++] = redact_text(x, line);
+        list[n++] = redact_reply(x, line, 0);
     f->type = REC_STRS;
     f->strs.p = list;
     f->strs.n = n;
@@ -328,7 +377,7 @@ static bool put_rcpts(struct redact *x, struct record_field *f)
         if (!drop)
             list[i].address = keep ? redact_text(x, list[i].address) : put_address(x, list[i].address);
         if (f->type == REC_RECIPIENTS)
-            list[i].reply = redact_text(x, list[i].reply);
+            list[i].reply = redact_reply(x, list[i].reply, 0);
         x->addresses -= known;
     }
     f->rcpts.p = list;
@@ -344,7 +393,7 @@ static bool put_field(struct stage *s, struct record_field *f)
     case REC_CAT:
         if (rule_of(s->x, field, SPAN_NONE) == REDACT_DROP)
             return false;
-        put_cat(s->x, f);
+        put_cat(s, f);
         return field == FIELD_TEXT || put_str(s, field, f);
     case REC_STRS:
         put_strs(s->x, f);

@@ -11,7 +11,11 @@
  *   drop     no field; in text *           no field; in text *            no field; in text *
  *
  * The two networks of hashes belong to nobody (class E; documentation, RFC 9637), and hold addresses of the same family
- * for all who expect one. Message-IDs and queue ids stay. */
+ * for all who expect one. Queue ids stay, and of a Message-ID all that identifies the message: it loses what is hidden
+ * elsewhere in its record.
+ *
+ * A server's reply may name a mailbox without its domain. The local part of an address of the session is found there as
+ * a word of its own, of whatever length, and replaced by what its address has in its place. */
 #ifndef COMMON_RECORD_REDACT_H
 #define COMMON_RECORD_REDACT_H
 
@@ -32,6 +36,7 @@ static inline bool redact_wanted(const struct redact_rules *r)
 struct redact;
 struct redact *redact_new(const struct redact_rules *rules, struct span key) MUST_CHECK;
 void redact_free(struct redact **x);
+bool redact_hides_addresses(const struct redact *x);
 /* The record that may be written; `out` shows memory of `in` and of mem. */
 void redact_record(struct redact *x, struct record *out, const struct record *in, struct arena *mem);
 

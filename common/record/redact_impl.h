@@ -5,6 +5,7 @@
 
 #include "common/buf.h"
 #include "common/netaddr.h"
+#include "common/record/mailboxes.h"
 #include "common/record/redact.h"
 
 enum { REDACT_NAMES_MAX = 4, REDACT_OURS_MAX = 6 };
@@ -19,6 +20,10 @@ struct redact {
     /* Envelope addresses that don't look like one, and are known by their text alone. */
     struct span address[REDACT_NAMES_MAX];
     unsigned addresses;
+    /* What mailboxes are called: those of the record's own fields, and the session's. */
+    struct mailboxes *own_mailboxes;
+    const struct mailboxes *mailboxes;
+    struct span message_id, shown_id; /* as it came, and as it is shown; empty: none */
     struct netaddr ours[REDACT_OURS_MAX];
     unsigned our_count;
     struct netaddr client; /* is not ours, even where the two are one machine */
@@ -30,6 +35,8 @@ enum redact_kind { REDACT_ADDRESS, REDACT_IP, REDACT_NAME, REDACT_USER, REDACT_S
 
 /* Append to x->text what may stand for the value; with `drop` a '*'. */
 void redact_put_address(struct redact *x, struct span local, struct span domain, enum redact_how how);
+/* What stands for the local part in the above. */
+void redact_put_local(struct redact *x, struct span local, struct span domain);
 void redact_put_ip(struct redact *x, const struct netaddr *ip);
 void redact_put_name(struct redact *x, struct span name);
 void redact_put_user(struct redact *x, struct span user);
@@ -49,6 +56,8 @@ struct redact_walk {
     bool changed;
     bool addresses_only; /* nothing else is looked for or copied */
     bool domain;         /* no address is looked for */
+    bool reply;          /* mailboxes are looked for, from `said` on, and the Message-ID */
+    size_t said;
 };
 /* Up to the text's end. */
 void redact_walk(struct redact_walk *w);
@@ -63,6 +72,10 @@ bool redact_know_address(struct redact *x, struct span address);
 struct span redact_text(struct redact *x, struct span text);
 /* The same of what a client said. */
 struct span redact_command(struct redact *x, struct span line);
+/* The same of a server's reply, which begins at `said`: mailboxes may be named in it without a domain. */
+struct span redact_reply(struct redact *x, struct span text, size_t said);
+/* A Message-ID without what the record's other fields hide. */
+struct span redact_message_id(struct redact *x, struct span id);
 /* The addresses in it alone, with commas between: display names are people's names. */
 struct span redact_addresses_of(struct redact *x, struct span text);
 /* Takes x->text into x->mem. */

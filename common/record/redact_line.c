@@ -157,6 +157,16 @@ static bool is_redacted(const struct redact_rules *rules)
     return rules->addresses != REDACT_KEEP || rules->client_ip != REDACT_KEEP || rules->username != REDACT_KEEP;
 }
 
+static struct span take_whole(struct redact_walk *w)
+{
+    take_cut_word(w);
+    redact_walk(w);
+    if (!w->changed)
+        return w->text;
+    buf_append_span(&w->x->text, span_skip(w->text, w->copied));
+    return redact_take(w->x);
+}
+
 static struct span redact_whole(struct redact *x, struct span text, bool command)
 {
     struct redact_walk w = { .x = x, .text = text };
@@ -168,13 +178,30 @@ static struct span redact_whole(struct redact *x, struct span text, bool command
         walk_attributes(&w);
     else if (said || command)
         walk_command(&w, line);
-    take_cut_word(&w);
-    redact_walk(&w);
-    if (!w.changed)
-        return text;
-    buf_append_span(&x->text, span_skip(text, w.copied));
-    return redact_take(x);
+    return take_whole(&w);
 }
 
 struct span redact_text(struct redact *x, struct span text) { return redact_whole(x, text, false); }
 struct span redact_command(struct redact *x, struct span line) { return redact_whole(x, line, true); }
+
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/* Behind the code and the enhanced status code, where there are. */
+static size_t behind_codes(struct span text, size_t at)
+{
+    struct span s = span_skip(text, at);
+    if (s.n > 3 && is_digit(s.p[0]) && is_digit(s.p[1]) && is_digit(s.p[2]) && (s.p[3] == ' ' || s.p[3] == '-'))
+        s = span_skip(s, 4);
+    size_t n = 0, dots = 0;
+    for (; n < s.n && (is_digit(s.p[n]) || s.p[n] == '.'); n++)
+        dots += s.p[n] == '.';
+    if (dots == 2 && n >= 5 && (n == s.n || s.p[n] == ' '))
+        s = span_skip(s, n);
+    return text.n - s.n;
+}
+
+struct span redact_reply(struct redact *x, struct span text, size_t said)
+{
+    struct redact_walk w = { .x = x, .text = text, .reply = true, .said = behind_codes(text, said) };
+    return is_redacted(&x->rules) ? take_whole(&w) : text;
+}

@@ -112,6 +112,42 @@ bool redact_know_address(struct redact *x, struct span address)
     return true;
 }
 
+static const struct mailbox *find_mailbox(const struct redact_walk *w, size_t i)
+{
+    const struct mailbox *b = mailboxes_find(w->x->own_mailboxes, w->text, i);
+    return b != NULL ? b : mailboxes_find(w->x->mailboxes, w->text, i);
+}
+
+static void put_mailbox(struct redact *x, const struct mailbox *b)
+{
+    struct span local, domain;
+    redact_split(b->address, &local, &domain);
+    redact_put_local(x, local, domain);
+}
+
+static bool take_mailbox(struct redact_walk *w)
+{
+    const struct mailbox *b = w->reply && w->at >= w->said ? find_mailbox(w, w->at) : NULL;
+    if (b == NULL)
+        return false;
+    redact_replace(w, w->at, w->at + b->name.n);
+    put_mailbox(w->x, b);
+    return true;
+}
+
+/* It is shown as in its own field. */
+static bool take_message_id(struct redact_walk *w)
+{
+    struct span id = w->x->message_id;
+    size_t end = w->at + id.n;
+    if (!w->reply || id.n == 0 || w->text.n < end || memcmp(w->text.p + w->at, id.p, id.n) != 0 ||
+        (w->at > 0 && w->text.p[w->at - 1] != ' ') || (end < w->text.n && w->text.p[end] != ' '))
+        return false;
+    redact_replace(w, w->at, end);
+    buf_append_span(&w->x->text, w->x->shown_id);
+    return true;
+}
+
 /* What stands between brackets is one address, whatever signs it has, or a local part alone. Not what stands for one
  * in the texts of servers, nor a source route before it. */
 static bool take_brackets(struct redact_walk *w)
@@ -129,8 +165,12 @@ static bool take_brackets(struct redact_walk *w)
     if (end == max || w->text.p[end] != '>' || inside.n == 0 || is_plain(inside) || inside.p[0] == '@' ||
         (!sign && !local && inside.p[0] != '"') || is_one_of(inside, words, ARRAY_LEN(words)))
         return false;
+    const struct mailbox *b = find_mailbox(w, from);
     redact_replace(w, from, end);
-    redact_put_whole(w->x, inside);
+    if (b != NULL && b->name.n == inside.n)
+        put_mailbox(w->x, b);
+    else
+        redact_put_whole(w->x, inside);
     return true;
 }
 
@@ -164,12 +204,22 @@ static bool is_word(const struct redact_walk *w, struct span word)
            (!redact_is_alnum(at(w, i + word.n)) || !redact_is_alnum(word.p[word.n - 1]));
 }
 
+/* Of a word that stands here. What begins with an address may be another's: "a b@c@d". */
+static size_t end_of(const struct redact_walk *w, struct span word)
+{
+    size_t end = w->at + word.n;
+    bool address = memchr(word.p, '@', word.n) != NULL;
+    for (size_t next; address && (next = behind_at(w, end)) != 0;)
+        end = domain_end(w, next);
+    return end;
+}
+
 static bool take_known(struct redact_walk *w)
 {
     for (unsigned i = 0; i < w->x->addresses; i++) {
         struct span address = w->x->address[i];
         if (is_word(w, address)) {
-            redact_replace(w, w->at, w->at + address.n);
+            redact_replace(w, w->at, end_of(w, address));
             redact_put_whole(w->x, address);
             return true;
         }
@@ -191,7 +241,7 @@ static bool take_name(struct redact_walk *w)
     for (unsigned i = 0; i < x->users; i++) {
         if (is_word(w, x->user[i])) {
             struct span user = x->user[i];
-            redact_replace(w, w->at, w->at + user.n);
+            redact_replace(w, w->at, end_of(w, user));
             redact_put_user(x, user);
             return true;
         }
@@ -338,12 +388,95 @@ void redact_walk(struct redact_walk *w)
 {
     bool addresses = !w->domain && w->x->rules.addresses != REDACT_KEEP;
     while (w->at < w->text.n) {
-        if (addresses && (take_known(w) || take_brackets(w) || (begins_local(w) && take_address(w))))
+        if (UNLIKELY(w->reply) && take_message_id(w))
+            continue;
+        if (addresses && (take_known(w) || take_brackets(w) || (begins_local(w) && take_address(w)) || take_mailbox(w)))
             continue;
         if ((!w->addresses_only && take_name(w)) || take_ip(w))
             continue;
         w->at++;
     }
+}
+
+/* In a Message-ID a mailbox is one where it would be in an address. */
+static bool take_mailbox_of_id(struct redact_walk *w)
+{
+    const struct mailbox *b = find_mailbox(w, w->at);
+    size_t end = w->at + (b != NULL ? b->name.n : 0);
+    if (b == NULL || (behind_at(w, end) == 0 && at(w, end) != '='))
+        return false;
+    redact_replace(w, w->at, end);
+    put_mailbox(w->x, b);
+    return true;
+}
+
+/* The client's address in four numbers, in either order. */
+static bool take_client_v4(struct redact_walk *w)
+{
+    const uint8_t *ip = w->x->client.ip;
+    size_t end = w->at;
+    unsigned group[4] = { 0 }, n = 0;
+    char sign = at(w, w->at);
+    if (!is_digit(sign) || (w->at > 0 && is_digit(w->text.p[w->at - 1])))
+        return false;
+    for (; n < 4; n++) {
+        for (; is_digit(at(w, end)) && group[n] < 256; end++)
+            group[n] = group[n] * 10 + (unsigned)(w->text.p[end] - '0');
+        if (n == 3 || !is_digit(at(w, end + 1)) || (n > 0 && at(w, end) != sign))
+            break;
+        sign = w->text.p[end++];
+    }
+    bool same = n == 3 && !is_digit(at(w, end)) && strchr(".-_", sign) != NULL, turned = same;
+    for (unsigned i = 0; i < 4; i++) {
+        same = same && group[i] == ip[i];
+        turned = turned && group[i] == ip[3 - i];
+    }
+    if (!same && !turned)
+        return false;
+    redact_replace(w, w->at, end);
+    if (same && sign == '.')
+        redact_put_ip(w->x, &w->x->client);
+    else
+        put_star(w);
+    return true;
+}
+
+static bool take_client_v6(struct redact_walk *w)
+{
+    struct netaddr ip;
+    size_t end = w->at;
+    if (w->at > 0 && is_hex(w->text.p[w->at - 1]))
+        return false;
+    while (is_hex(at(w, end)) || at(w, end) == ':')
+        end++;
+    if (!netaddr_parse_ip(&ip, part(w, w->at, end)) || !netaddr_eq_ip(&ip, &w->x->client))
+        return false;
+    redact_replace(w, w->at, end);
+    redact_put_ip(w->x, &ip);
+    return true;
+}
+
+static bool take_client_ip(struct redact_walk *w)
+{
+    enum netaddr_family family = w->x->client.family;
+    if (w->x->rules.client_ip == REDACT_KEEP || (family != NETADDR_IPV4 && family != NETADDR_IPV6))
+        return false;
+    return family == NETADDR_IPV4 ? take_client_v4(w) : take_client_v6(w);
+}
+
+struct span redact_message_id(struct redact *x, struct span id)
+{
+    struct redact_walk w = { .x = x, .text = id };
+    bool addresses = x->rules.addresses != REDACT_KEEP;
+    while (w.at < id.n) {
+        if ((addresses && (take_known(&w) || take_mailbox_of_id(&w))) || take_name(&w) || take_client_ip(&w))
+            continue;
+        w.at++;
+    }
+    if (!w.changed)
+        return id;
+    buf_append_span(&x->text, span_skip(id, w.copied));
+    return redact_take(x);
 }
 
 void redact_put_domain(struct redact *x, struct span domain)

@@ -59,6 +59,14 @@ bool redact_split(struct span address, struct span *local, struct span *domain)
     return domain->n > 0;
 }
 
+void redact_put_local(struct redact *x, struct span local, struct span domain)
+{
+    if (x->rules.addresses == REDACT_HASH)
+        put_hash(x, REDACT_ADDRESS, local, domain);
+    else
+        put_star(x);
+}
+
 void redact_put_address(struct redact *x, struct span local, struct span domain, enum redact_how how)
 {
     switch (how) {

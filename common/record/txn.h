@@ -14,6 +14,7 @@ struct txn_session {
     struct span component, cid, user, host, hostname, helo, listener;
     const char *protocol;                 /* RFC 3848 word: "SMTP", "ESMTP", ... */
     const char *tls_version, *tls_cipher; /* NULL: not in TLS */
+    const struct mailboxes *mailboxes;    /* for redaction; NULL: none are known */
 };
 /* The upstream connection that the transaction used; strings are copied by txn_upstream(). */
 struct txn_upstream {

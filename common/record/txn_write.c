@@ -116,6 +116,7 @@ static void put_head(struct record *r, const struct writing *w, enum tnx tnx)
 {
     record_begin(r, tnx, w->end->realtime);
     r->client_name = w->s->hostname;
+    r->mailboxes = w->s->mailboxes;
     put_some(r, KEY_COMPONENT, w->s->component);
     put_some(r, KEY_CID, w->s->cid);
     record_cstr(r, KEY_TID, w->tid);

@@ -39,6 +39,8 @@ bool log_all_gone(const struct log *log);
 
 /* True if any output takes records of this level: for callers that can save the work of making one. */
 bool logger_wants(const struct logger *l, enum level level);
+/* True if log.redact changes addresses: for callers that know how else they may be called. */
+bool logger_hides_addresses(const struct logger *l);
 /* Formats and enqueues. With `block` and `tempfail` a record always finds a place (queues grow past their size by what
  * sessions under way have left to say) until the state is TEMPFAIL: then command, send and data records find one up to
  * the queue's size, others up to half as much again. What finds none, as with `drop`, is lost and counted. component is

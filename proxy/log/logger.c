@@ -13,6 +13,8 @@ static enum line_worth worth_of(const struct logger *l, enum tnx tnx)
     return l->promised ? LINE_PROMISED : LINE_PLAIN;
 }
 
+bool logger_hides_addresses(const struct logger *l) { return l->redact != NULL && redact_hides_addresses(l->redact); }
+
 bool logger_wants(const struct logger *l, enum level level) { return level <= l->log->level; }
 
 /* The record with our component in front, where it has none. */
@@ -24,6 +26,7 @@ static const struct record *with_component(struct logger *l, const struct record
     record_begin(own, r->tnx, r->time);
     own->client_name = r->client_name;
     own->login_name = r->login_name;
+    own->mailboxes = r->mailboxes;
     record_str(own, KEY_COMPONENT, l->log->component);
     if (r->count > RECORD_FIELDS_MAX - RECORD_FIELDS_SPARE - own->count)
         abort();

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "common/codec.h"
+#include "common/record/mailboxes.h"
 #include "common/smtp/prints.h"
 #include "proxy/net/tls_login.h"
 #include "proxy/relay/auth.h"
@@ -433,5 +434,6 @@ void relay_auth_free(struct session *s)
     smtp_prints_free(&s->trace.prints);
     free(s->trace.tried);
     s->trace.tried = NULL;
+    mailboxes_free(&s->trace.mailboxes);
     free(s->user);
 }

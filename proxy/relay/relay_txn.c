@@ -55,6 +55,7 @@ static void describe_session(const struct session *s, struct txn_session *out)
         .protocol = s->protocol,
         .tls_version = s->client.tls_version,
         .tls_cipher = s->client.tls_cipher,
+        .mailboxes = s->trace.mailboxes,
     };
 }
 
@@ -193,6 +194,8 @@ void relay_mail(void *owner, smtp_slot slot, const struct smtp_envelope_command 
     s->txn = txn_new(++s->txn_number, s->w->loop.mono);
     s->state = RELAY_MAIL;
     txn_mail(s->txn, cmd->path, cmd->arg, cmd->mail);
+    trace_begins(&s->trace);
+    trace_mailbox(&s->trace, cmd->path);
     if (cmd->refusal != NULL) {
         relay_finish(s, relay_status(cmd->refusal), STAGE_MAIL, BY_SMTPTAP, cmd->refusal);
         return;
@@ -250,6 +253,7 @@ void relay_rcpt(void *owner, smtp_slot slot, const struct smtp_envelope_command 
     if (s->txn == NULL)
         return;
     unsigned index = txn_rcpt_add(s->txn, cmd->path, cmd->arg);
+    trace_mailbox(&s->trace, cmd->path);
     relay_reserve(s, ROOM_RCPT);
     if (cmd->refusal != NULL) {
         s->told_lost |= s->state == RELAY_LOST;

@@ -50,6 +50,7 @@ static void begin(const struct trace *t, struct record *r, struct head *h, enum 
         r->client_name = span_str(*t->hostname);
     if (t->tried != NULL)
         r->login_name = span_str(t->tried);
+    r->mailboxes = t->mailboxes;
     record_str(r, KEY_COMPONENT, t->component);
     if (t->cid[0] != '\0')
         record_cstr(r, KEY_CID, t->cid);

@@ -18,13 +18,14 @@ struct trace {
     struct loop *loop;
     struct span component;
     char cid[CID_MAX];
-    char host[NETADDR_STRLEN];  /* the real client */
-    const char *user;           /* who logged in; borrowed; NULL: nobody */
-    char *tried;                /* the name that was tried last to log in with; owned; NULL: none */
-    char *const *hostname;      /* its verified name, NULL: none, or not known yet; may be NULL itself */
-    bool quiet;                 /* log.ignore_clients */
-    struct recorder *kept;      /* command, send and data records, until something goes wrong; NULL: none is kept */
-    struct smtp_prints *prints; /* of the client's secrets that were passed on; owned; NULL: none */
+    char host[NETADDR_STRLEN];   /* the real client */
+    const char *user;            /* who logged in; borrowed; NULL: nobody */
+    char *tried;                 /* the name that was tried last to log in with; owned; NULL: none */
+    char *const *hostname;       /* its verified name, NULL: none, or not known yet; may be NULL itself */
+    bool quiet;                  /* log.ignore_clients */
+    struct recorder *kept;       /* command, send and data records, until something goes wrong; NULL: none is kept */
+    struct smtp_prints *prints;  /* of the client's secrets that were passed on; owned; NULL: none */
+    struct mailboxes *mailboxes; /* of the session's transactions, where addresses are redacted; owned; NULL: none */
     const struct smtp_prints *own_prints; /* of our own; borrowed; NULL: none */
 };
 
@@ -47,6 +48,10 @@ bool trace_is_secret(const struct trace *t, struct span text) MUST_CHECK;
 /* The reply as the log may have it. */
 struct smtp_reply trace_shown(const struct trace *t, const struct smtp_reply *reply,
                               char out[SMTP_HIDDEN_LEN]) MUST_CHECK;
+/* A transaction begins; it names a mailbox (path: NULL where it can't be read), which replies may name too. */
+void trace_begins(struct trace *t);
+struct smtp_path;
+void trace_mailbox(struct trace *t, const struct smtp_path *path);
 bool trace_wants(const struct trace *t, enum level level);
 void trace_connection(const struct trace *t, const struct trace_peer *peer);
 void trace_close(const struct trace *t, const struct trace_peer *peer, const struct trace_totals *totals,

@@ -1,5 +1,7 @@
 /* What a server was told in a login it may repeat in any reply of any connection, long after what was said has been
- * wiped here. Sessions that told nothing pay nothing. */
+ * wiped here; and it may call a mailbox of the session by its local part. Sessions that told nothing pay nothing. */
+#include "common/record/mailboxes.h"
+#include "common/smtp/path.h"
 #include "common/smtp/prints.h"
 #include "proxy/relay/auth_backends.h"
 #include "proxy/relay/trace.h"
@@ -12,6 +14,24 @@ void trace_remember(struct trace *t, struct span mechanism, unsigned step, struc
         t->prints = smtp_prints_new(key);
     }
     smtp_prints_add_response(t->prints, mechanism, step, response);
+}
+
+/* Names of the last transactions are kept, for what is still to be said of them. */
+enum { MAILBOXES_MAX = 1024 };
+
+void trace_begins(struct trace *t)
+{
+    if (t->mailboxes != NULL && mailboxes_count(t->mailboxes) > MAILBOXES_MAX)
+        mailboxes_clear(t->mailboxes);
+}
+
+void trace_mailbox(struct trace *t, const struct smtp_path *path)
+{
+    if (path == NULL || path->raw.n == 0 || t->quiet || !logger_hides_addresses(t->log))
+        return;
+    if (t->mailboxes == NULL)
+        t->mailboxes = mailboxes_new();
+    mailboxes_keep(t->mailboxes, path->raw);
 }
 
 bool trace_is_secret(const struct trace *t, struct span text)

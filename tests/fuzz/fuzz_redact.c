@@ -82,11 +82,12 @@ static struct span source(void *arg, enum record_key key)
     case KEY_HOSTNAME:
         return plants[PLANT_NAME];
     case KEY_MAIL_FROM:
+        return plants[PLANT_ADDRESS];
     case KEY_RCPT_TO:
     case KEY_ADDRESS:
         return take_byte() & 3 ? plants[PLANT_ADDRESS] : take_text();
     case KEY_MESSAGE_ID:
-        return SPAN_LIT("<1@id.test>");
+        return take_byte() & 1 ? SPAN_LIT("<1@id.test>") : SPAN_LIT("<1.planted.box@secret.test>");
     case KEY_LINES: {
         add(SPAN_LIT("250 "));
         size_t text = used;
