@@ -1,5 +1,5 @@
-/* The inside of redaction: redact.c (fields), redact_line.c (texts as a whole), redact_text.c (what stands in text) and
- * redact_value.c (one value). */
+/* The inside of redaction: redact.c (fields), redact_line.c (texts as a whole), redact_text.c and redact_ip.c
+ * (what stands in text) and redact_value.c (one value). */
 #ifndef COMMON_RECORD_REDACT_IMPL_H
 #define COMMON_RECORD_REDACT_IMPL_H
 
@@ -63,6 +63,9 @@ struct redact_walk {
 void redact_walk(struct redact_walk *w);
 /* What lies before `from` is copied; the caller puts what stands for [from, end). */
 void redact_replace(struct redact_walk *w, size_t from, size_t end);
+/* An IP address that stands at w->at, or what may be one, is replaced; in a Message-ID, the client's alone. */
+bool redact_take_ip(struct redact_walk *w);
+bool redact_take_client_ip(struct redact_walk *w);
 /* Puts what stands for an address that is one as a whole. */
 void redact_put_whole(struct redact *x, struct span address);
 

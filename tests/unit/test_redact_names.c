@@ -193,6 +193,22 @@ static void test_message_id(void **state)
     redact_free(&none);
 }
 
+/* A name that holds a NUL is not found where only its beginning is. */
+static void test_a_name_with_nul(void **state)
+{
+    (void)state;
+    struct redact *x = make(REDACT_MASK, REDACT_MASK);
+    struct arena mem;
+    arena_init(&mem, NULL, 0);
+    x->mem = &mem;
+    x->user[0] = SPAN_LIT("\0some user");
+    x->users = 1;
+    assert_true(span_eq(redact_text(x, SPAN_LIT("\0some user")), SPAN_LIT("*")));
+    assert_true(span_eq(redact_text(x, SPAN_LIT("\0 203.0.113.45x203.0.113.45")), SPAN_LIT("\0 *x*")));
+    arena_free(&mem);
+    redact_free(&x);
+}
+
 /* The names of the upstream's certificate are under the rules that those of the client's are under. */
 static void test_certificate(void **state)
 {
@@ -220,7 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_named_in_replies), cmocka_unit_test(test_named_by_hash),
         cmocka_unit_test(test_session_is_known), cmocka_unit_test(test_message_id),
-        cmocka_unit_test(test_certificate),
+        cmocka_unit_test(test_a_name_with_nul),  cmocka_unit_test(test_certificate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
