@@ -2,8 +2,8 @@
  * the other). Mode and group are set on a file that we create, before anything is in it; one that is there keeps its
  * own. O_NONBLOCK keeps the opening of a named pipe without a reader from hanging; on files it does nothing.
  *
- * Whoever has the file open holds a shared lock on it. Its incomplete last line, which a crash has left, is removed
- * only under the exclusive lock, when nobody can be writing it; and the file is rotated under it, for all others would
+ * Whoever has the file open holds a shared lock on it. An incomplete last line, a crash's or our own, is removed only
+ * under the exclusive lock, when nobody can be writing; and the file is rotated under it, for all others would
  * go on writing into the old one. Writing itself asks for no lock. */
 #include "proxy/log/output.h"
 
@@ -234,16 +234,30 @@ static int file_reopen(struct output *o)
     return error;
 }
 
-/* Only while what we wrote is the end of the file: else another process has appended, and the tear must stay. */
-static bool file_cut(struct output *o, size_t octets)
+/* What we wrote last is the end of the file: no other process has appended. */
+static bool file_ends_with_ours(const struct output *o, size_t octets)
 {
     struct stat st;
     off_t end = lseek(o->fd, 0, SEEK_CUR);
-    if (end < (off_t)octets || fstat(o->fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size != end ||
-        ftruncate(o->fd, end - (off_t)octets) != 0)
+    return end >= (off_t)octets && fstat(o->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == end;
+}
+
+/* Under the exclusive lock, which keeps others from appending meanwhile; where it can't be had the tear must stay. A
+ * lock that can't be changed is lost, and another process may have rotated the file before we have it again: then the
+ * tear is left in the old one. */
+static bool file_cut(struct output *o, size_t octets)
+{
+    struct output_file *f = file_of(o);
+    if (!file_ends_with_ours(o, octets))
         return false;
-    file_of(o)->within = false;
-    return true;
+    bool alone = flock(o->fd, LOCK_EX | LOCK_NB) == 0, cut = alone && file_ends_with_ours(o, octets);
+    if (cut)
+        cut = ftruncate(o->fd, lseek(o->fd, 0, SEEK_CUR) - (off_t)octets) == 0;
+    if (cut)
+        f->within = false;
+    if (alone && flock(o->fd, LOCK_SH | LOCK_NB) == 0)
+        return cut;
+    return (!file_settle(f) && file_reopen(o) == 0) || cut;
 }
 
 /* The old file is in use until the new one is open; where that fails, it gets its name back. Another process may just

@@ -252,6 +252,64 @@ static void the_other_process_is_writing(void **state)
     pthread_join(thread, NULL);
 }
 
+static void expect_text(const char *path, const char *want)
+{
+    size_t len;
+    char *text = read_file(path, &len);
+    assert_string_equal(text, want);
+    free(text);
+}
+
+static struct output *open_first(struct rig *rig)
+{
+    const struct output_context of = { .component = "tap", .max_record = 8000 };
+    char why[OUTPUT_WHY_MAX];
+    struct output *o = output_open(&rig->output[0], &of, why);
+    assert_non_null(o);
+    return o;
+}
+
+/* What another process may append at any instant is never cut off; its lock, and ours, stay what they are. */
+static void a_tear_beside_another_process(void **state)
+{
+    struct rig *rig = *state;
+    struct output *o = open_first(rig);
+    assert_int_equal(output_write(o, "one\ntorn", 8), 8);
+    int other = open(rig->path[0], O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(other, LOCK_SH), 0);
+    assert_false(o->ops->cut(o, 4));
+    expect_text(rig->path[0], "one\ntorn");
+    assert_int_equal(flock(other, LOCK_EX | LOCK_NB), -1);
+    close(other);
+    assert_true(o->ops->cut(o, 4));
+    expect_text(rig->path[0], "one\n");
+    other = open(rig->path[0], O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(other, LOCK_SH | LOCK_NB), 0);
+    assert_int_equal(flock(other, LOCK_EX | LOCK_NB), -1);
+    close(other);
+    output_free(&o);
+}
+
+/* The other process has it alone, and has moved it away: the record goes whole into the next file. */
+static void a_tear_in_a_file_that_was_rotated(void **state)
+{
+    struct rig *rig = *state;
+    char old[128];
+    struct output *o = open_first(rig);
+    assert_int_equal(output_write(o, "one\ntorn", 8), 8);
+    int other = open(rig->path[0], O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(o->fd, LOCK_UN), 0);
+    assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
+    assert_int_equal(rotate_shift(rig->path[0], 1), 0);
+    assert_true(o->ops->cut(o, 4));
+    assert_int_equal(output_write(o, "whole\n", 6), 6);
+    snprintf(old, sizeof(old), "%s.1", rig->path[0]);
+    expect_text(old, "one\ntorn");
+    expect_text(rig->path[0], "whole\n");
+    close(other);
+    output_free(&o);
+}
+
 /* kill -9 at any instant: afterwards every whole line up to the last one is there, once, and the next run goes on. */
 static void crashes(void **state)
 {
@@ -313,6 +371,8 @@ int main(void)
         T(it_grows_where_it_cannot_move),
         T(two_processes_share_a_file),
         T(the_other_process_is_writing),
+        T(a_tear_beside_another_process),
+        T(a_tear_in_a_file_that_was_rotated),
         T(crashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
