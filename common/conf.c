@@ -212,6 +212,19 @@ static void add_at(struct conf *c, const char *path, bool warning, const char *f
     buf_free(&text);
 }
 
+char *conf_place(const struct conf *c, const char *path)
+{
+    struct buf text;
+    bool whole;
+    uint32_t node = find_path(c, path, &whole);
+    buf_init(&text, NULL);
+    append_place(c, node != 0 ? c->node[node].line : 0, &text);
+    buf_append_span(&text, span_str(path));
+    char *place = conf_dup(buf_span(&text));
+    buf_free(&text);
+    return place;
+}
+
 void conf_fault(struct conf *c, const char *path, const char *fmt, ...)
 {
     va_list ap;

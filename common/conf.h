@@ -104,6 +104,8 @@ bool conf_faulty(const struct conf *c, const char *path);
  * same one twice is one. path NULL: the text stands alone. */
 void conf_fault(struct conf *c, const char *path, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void conf_warn(struct conf *c, const char *path, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* What such a fault begins with, for one that is found later: "smtptap.json:14: upstream.tls". Owned by the caller. */
+char *conf_place(const struct conf *c, const char *path) MUST_CHECK;
 
 void conf_defaults(const struct conf_table *t, void *to);
 /* `to` is zeroed or has its defaults. */

@@ -25,6 +25,7 @@ static void free_settings(struct settings *s)
     settings_close_users(s);
     settings_close_auth(s);
     settings_close_keys(s);
+    settings_close_outputs(s);
     conf_clear(&settings_table, s);
     free(s->file);
     free(s);

@@ -179,6 +179,7 @@ struct output_settings {
     enum log_overflow overflow;
     size_t queue_size;
     enum log_sync sync; /* of log, for files */
+    char *place;        /* in the configuration, for faults that its opening finds; NULL: not known */
 };
 
 /* A key's bytes, owned. */

@@ -175,5 +175,6 @@ void settings_inspect(const struct settings *s, struct conf *c)
     settings_inspect_tls(s, c);
     settings_inspect_keys(s, c);
     settings_warn(s, c);
+    settings_warn_rights(s, c);
     warn_workers(s, c);
 }

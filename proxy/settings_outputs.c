@@ -200,7 +200,15 @@ void settings_complete_outputs(struct settings *s, struct conf *c)
         if (is_remote(o->type) && !conf_has(c, key_path(i, "overflow", path)) && !conf_has(c, "log.overflow"))
             o->overflow = OVERFLOW_DROP;
         o->cookie = s->log.cookie;
+        snprintf(path, sizeof path, "log.outputs[%zu]", i);
+        o->place = conf_place(c, path);
     }
+}
+
+void settings_close_outputs(struct settings *s)
+{
+    for (size_t i = 0; i < s->log.outputs; i++)
+        free(s->log.output[i].place);
 }
 
 static void verify_own_keys(const struct output_settings *o, struct conf *c, size_t i)
@@ -380,6 +388,7 @@ void settings_verify_outputs(const struct settings *s, struct conf *c)
     verify_transcript(s, c);
     for (size_t i = 0; i < s->log.outputs; i++)
         verify_output(s, c, i);
+    settings_verify_files(&s->log, c);
 }
 
 static void inspect_file(const struct output_settings *o, struct conf *c, size_t i)

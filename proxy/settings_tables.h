@@ -77,6 +77,9 @@ void settings_verify_possible(const struct settings *s, struct conf *c);
 /* Warns of what is legal, and hardly meant. */
 void settings_warn(const struct settings *s, struct conf *c);
 
+/* Warns of files that are read again by a reload, which `user` can't read. */
+void settings_warn_rights(const struct settings *s, struct conf *c);
+
 /* Only peers on this machine reach it. */
 bool settings_is_local(const struct endpoint *at);
 
@@ -90,9 +93,12 @@ extern const struct conf_text settings_output_address; /* struct output_settings
 extern const struct conf_text settings_kafka_options;  /* struct kafka_options */
 /* What follows from the type and from other values. */
 void settings_complete_outputs(struct settings *s, struct conf *c);
+void settings_close_outputs(struct settings *s);
 bool settings_output_has(const void *output, const struct conf_key *key);
 void settings_verify_outputs(const struct settings *s, struct conf *c);
 void settings_inspect_outputs(const struct settings *s, struct conf *c);
+/* Faults of outputs that would write into one file. */
+void settings_verify_files(const struct log_settings *log, struct conf *c);
 /* The directory of a file that is to be made. */
 void settings_inspect_directory(struct conf *c, const char *path, const char *file);
 void settings_verify_group(struct conf *c, const char *path, const char *group);

@@ -91,6 +91,17 @@ static void log_served(void *arg, unsigned i)
     pthread_mutex_unlock(&log->lock);
 }
 
+static void tell_unopened(const struct output_settings *set, size_t i, const char *why, settings_fault *fault,
+                          void *arg)
+{
+    char *text;
+    if ((set->place != NULL ? asprintf(&text, "%s: %s", set->place, why)
+                            : asprintf(&text, "log.outputs[%zu]: %s", i, why)) < 0)
+        abort();
+    fault(arg, text);
+    free(text);
+}
+
 /* Opens all outputs, to report each that can't be. */
 static bool log_open(struct log *log, const struct log_settings *set, settings_fault *fault, void *arg)
 {
@@ -103,14 +114,13 @@ static bool log_open(struct log *log, const struct log_settings *set, settings_f
                                        .notice = log->notice,
                                        .served = log_served,
                                        .served_arg = log };
-    char why[OUTPUT_WHY_MAX], text[OUTPUT_WHY_MAX + 64];
+    char why[OUTPUT_WHY_MAX];
     bool good = true;
     log->grain = SIZE_MAX;
     for (size_t i = 0; i < set->outputs; i++) {
         struct log_writer *w = &log->writer[log->writers++];
         if (!writer_init(w, &set->output[i], &of, why)) {
-            snprintf(text, sizeof(text), "log.outputs[%zu]: %s", i, why);
-            fault(arg, text);
+            tell_unopened(&set->output[i], i, why, fault, arg);
             good = false;
         }
         log->level = w->level > log->level ? w->level : log->level;

@@ -1,8 +1,11 @@
 """`smtptap check`, and what `run` and a reload say of a faulty configuration: everything at once, as a person needs it."""
 import json
 import os
+import pwd
+import shutil
 import signal
 import subprocess
+import tempfile
 
 import pytest
 
@@ -111,6 +114,136 @@ def test_no_mail_could_ever_work(world, certs):
     c.ehlo()
     assert c.deliver().code == 250
     c.quit()
+
+
+def told_by_both(path, config):
+    """What check and run refuse it for, without the file's name."""
+    path.write_text(json.dumps(config, indent=1))
+    got, run = check(path), run_tool("run", "-c", str(path))
+    assert run.returncode == 1 and not run.stdout and run.stderr.splitlines() == got.stderr.splitlines()[:-1]
+    assert got.returncode == 1
+    return [line.split(": ", 1)[1] for line in run.stderr.splitlines()]
+
+
+@pytest.mark.parametrize("first, second, there", [
+    ("log", "./log", False), ("log", "d/../log", False), ("log", "same/log", False), ("d/log", "link/log", False),
+    ("log", "soft", False), ("log", "soft", True), ("log", "softer", False), ("log", "hard", True),
+    ("d/log", "deep", False),
+])
+def test_one_file_under_two_names(tmp_path, first, second, there):
+    (tmp_path / "d").mkdir()
+    for name, to in (("same", "."), ("link", tmp_path / "d"), ("soft", "log"), ("softer", "d/../soft"),
+                     ("deep", "link/log")):
+        (tmp_path / name).symlink_to(to)
+    if there:
+        (tmp_path / "log").touch()
+        os.link(tmp_path / "log", tmp_path / "hard")
+    for one, other in ((first, second), (second, first)):
+        outputs = [{"type": "file", "path": f"{tmp_path}/{name}"} for name in (one, other)]
+        told = told_by_both(tmp_path / "c.json", {"log": {"outputs": outputs}})
+        assert told == [f'log.outputs[1]: "{tmp_path}/{other}" is the same file as log.outputs[0], "{tmp_path}/{one}"']
+
+
+def test_stdout_is_an_output_too(tmp_path):
+    path, log = tmp_path / "c.json", tmp_path / "log"
+    path.write_text(json.dumps({"log": {"outputs": [{"type": "stdout"}, {"type": "file", "path": str(log)}]}}))
+    with open(log, "a") as f:
+        got = subprocess.run([BINARY, "run", "-c", path], stdout=f, stderr=subprocess.PIPE, text=True, timeout=60,
+                             env=environment())
+    assert got.returncode == 1 and f'"{log}" is the same file as log.outputs[0], "stdout"' in got.stderr
+
+
+@pytest.mark.parametrize("other, told", [
+    ("log.1", "puts an old file"), ("./log.3", "puts an old file"), ("soft", "puts an old file"),
+    ("log.4", None), ("log.01", None), ("log.1x", None), ("d/log.1", None), ("log.head", "has the head of its chain"),
+    ("d/../log.head", "has the head of its chain"), ("log.heads", None),
+])
+@pytest.mark.parametrize("turned", [False, True])
+def test_names_that_an_output_makes(tmp_path, other, told, turned):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "soft").symlink_to("log.2")
+    (tmp_path / "key").write_text("k" * 32)
+    (tmp_path / "key").chmod(0o600)
+    outputs = [{"type": "file", "path": f"{tmp_path}/log", "rotate_size": "16KiB", "rotate_keep": 3},
+               {"type": "file", "path": f"{tmp_path}/{other}"}]
+    config = {"log": {"outputs": outputs[::-1] if turned else outputs, "integrity": "chain",
+                      "integrity_key_file": f"{tmp_path}/key"}}
+    path = tmp_path / "c.json"
+    if told is None:
+        path.write_text(json.dumps(config))
+        got = check(path)
+        assert got.returncode == 0, got.stderr
+        return
+    lines = told_by_both(path, config)
+    mine, owner = (0, 1) if turned else (1, 0)
+    assert len(lines) == 1 and lines[0].startswith(
+        f'log.outputs[{mine}].path: "{tmp_path}/{other}" is where log.outputs[{owner}], "{tmp_path}/log", {told}'), lines
+
+
+def test_names_that_nobody_makes(tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"log": {"outputs": [
+        {"type": "file", "path": f"{tmp_path}/log{end}"} for end in ("", ".1", ".head")]}}))
+    assert check(path).returncode == 0
+
+
+def test_an_output_that_cannot_be_opened(tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text('{"listeners": [{"address": "127.0.0.1:0"}],\n"log": {"outputs": [\n'
+                    '{"type": "file", "path": "/nonexist/x.json"}]}}')
+    run = run_tool("run", "-c", str(path))
+    assert run.returncode == 1
+    assert run.stderr == f"{path}:3: log.outputs[0]: /nonexist/x.json: No such file or directory\n"
+
+
+def rights_told(path):
+    got = check(path)
+    assert got.returncode == 0, got.stderr
+    return [line for line in got.stderr.splitlines() if "can't read" in line]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_files_that_the_user_cannot_read(certs):
+    """Root, who checks, can; the user, who reloads, can't."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as top:  # pytest's own directories are closed to others
+        os.chmod(top, 0o755)
+        os.mkdir(f"{top}/d", 0o755)
+        for name, source in zip(("cert", "key"), certs.a):
+            shutil.copy(source, f"{top}/{name}")
+        for name, text in (("users", "bob:{PLAIN}secret\n"), ("d/password", "secret\n")):
+            with open(f"{top}/{name}", "w", encoding="ascii") as f:
+                f.write(text)
+        for name, mode in (("cert", 0o644), ("key", 0o600), ("users", 0o600), ("d/password", 0o600)):
+            os.chmod(f"{top}/{name}", mode)
+        os.symlink(f"{top}/d", f"{top}/link")
+        path = f"{top}/c.json"
+        config = {"user": "nobody", "tls": {"certificates": [{"cert": f"{top}/cert", "key": f"{top}/key"}]},
+                  "auth": {"mode": "optional", "backend": "file", "file": f"{top}/users"},
+                  "upstream": {"servers": ["127.0.0.1:25"], "username": "u", "password_file": f"{top}/link/password"}}
+        with open(path, "w", encoding="ascii") as f:
+            json.dump(config, f, indent=1)
+        os.chmod(path, 0o644)
+        told = rights_told(path)
+        for key, name in (("tls.certificates[0].key", "key"), ("auth.file", "users"),
+                          ("upstream.password_file", "link/password")):
+            assert any(f'{key}: warning: user "nobody" can\'t read "{top}/{name}"' in x and "mode 0600" in x
+                       for x in told), told
+        assert len(told) == 3
+        gid = pwd.getpwnam("nobody").pw_gid
+        os.chown(f"{top}/key", 0, gid)
+        os.chmod(f"{top}/key", 0o640)
+        os.chown(f"{top}/users", pwd.getpwnam("nobody").pw_uid, 0)
+        os.chmod(f"{top}/d/password", 0o644)
+        assert not rights_told(path)
+        os.chmod(f"{top}/d", 0o700)
+        assert [f'"{top}/d" has mode 0700' in x for x in rights_told(path)] == [True]
+        os.chmod(f"{top}/d", 0o711)
+        os.chmod(path, 0o600)
+        assert [f'user: warning: user "nobody" can\'t read "{path}"' in x for x in rights_told(path)] == [True]
+        config["user"] = "root"
+        with open(path, "w", encoding="ascii") as f:
+            json.dump(config, f)
+        assert not rights_told(path)
 
 
 def test_print_shows_what_is_in_force(tmp_path):
