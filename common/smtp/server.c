@@ -295,6 +295,7 @@ static size_t begin_skip(struct smtp_server *s, struct span in, usec_t now, enum
     s->auth_seen |= may_be_auth(cmd.line) || smtp_server_finds_auth(&cmd, &behind);
     s->secret = s->auth_seen;
     s->masked |= cmd.verb == SMTP_VERB_DATA || cmd.verb == SMTP_VERB_BDAT;
+    (void)smtp_server_text_begins(s, &cmd);
     unsigned tag = s->ops->command(s->owner, SMTP_VERB_UNKNOWN, "?", SPAN_LIT("*"));
     s->last_tag = tag;
     s->commands++;

@@ -166,6 +166,9 @@ struct smtp_server_data {
     bool swallow; /* the backend wants no more of it */
 };
 
+/* Whether a line that is no command may be the message's text: a recipient was given; behind a chunk. */
+enum smtp_text_due { SMTP_TEXT_NOT_DUE, SMTP_TEXT_DUE, SMTP_TEXT_REST };
+
 struct smtp_server {
     const struct smtp_server_ops *ops;
     void *owner;
@@ -189,7 +192,8 @@ struct smtp_server {
     bool secret;          /* what the last step took may hold a secret: the owner wipes it */
     bool secured;         /* the client speaks TLS */
     bool auth_seen;       /* an AUTH line was read: unknown lines may be secrets (A15) */
-    bool masked;          /* DATA or BDAT was refused: lines may be the message's text */
+    bool masked;          /* DATA or BDAT was refused, or such a line came: lines may be the message's text */
+    bool text_stray;      /* masked is for such a line alone: any whole command ends it */
     bool line_masked;     /* the line under way is such a one */
     bool line_cut;        /* the line under way may hold a secret behind the word AUTH */
     struct span line_arg; /* its argument as a record may have it; good while it runs */
@@ -199,6 +203,7 @@ struct smtp_server {
     bool smtputf8;        /* given with MAIL */
     bool binary;          /* BODY=BINARYMIME, likewise */
     bool lost;            /* the backend lost the transaction's upstream: DATA gets 451 4.4.2 (U3) */
+    enum smtp_text_due text_due;
     enum smtp_close close_reason;
     bool bare_lf; /* the command under way ended in LF alone */
     unsigned rcpt_given, rcpt_accepted, rcpt_pending, mails, last_tag;

@@ -12,6 +12,11 @@ void smtp_server_run(struct smtp_server *s, const struct smtp_command *cmd, smtp
 struct span smtp_server_mask(struct smtp_server *s, const struct smtp_command *cmd, const char **verb_name);
 /* Whether a line that doesn't begin with AUTH has it, or the name of a mechanism, as a word; what is behind it. */
 bool smtp_server_finds_auth(const struct smtp_command *cmd, struct span *behind);
+/* Before a line is masked: it may end the suspicion that text comes in as commands, or be what gives cause for it. */
+void smtp_server_text_end(struct smtp_server *s, const struct smtp_command *cmd);
+/* Whether the suspicion begins with this line; what may be shown of that one. */
+bool smtp_server_text_begins(struct smtp_server *s, const struct smtp_command *cmd);
+struct span smtp_server_text_shown(const struct smtp_server *s, const struct smtp_command *cmd);
 /* The body: DATA was answered 354; bytes of it; its reply was given. */
 void smtp_server_data_begin(struct smtp_server *s);
 size_t smtp_server_data_step(struct smtp_server *s, struct span in, usec_t now, enum smtp_server_want *want);

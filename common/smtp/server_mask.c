@@ -138,30 +138,6 @@ static struct span mask_auth(const struct smtp_command *cmd, const char **verb_n
     return span_of(text, (size_t)len);
 }
 
-static bool mail_is_well_formed(struct span arg)
-{
-    static const smtp_cap_set all = ((smtp_cap_set)1 << SMTP_CAP_COUNT) - 1;
-    struct smtp_path path;
-    struct smtp_mail_params params;
-    if (!span_begins_nocase(arg, SPAN_LIT("FROM:")))
-        return false;
-    arg = span_skip(arg, 5);
-    return smtp_path_parse(&path, &arg, SMTP_REVERSE_PATH) == SMTP_PATH_OK && path.strict &&
-           smtp_mail_params_parse(&params, arg, all) == SMTP_PARAM_OK;
-}
-
-/* A line that ends the suspicion that message text is coming in as commands. */
-static bool is_well_formed(const struct smtp_command *cmd)
-{
-    if (cmd->fault != SMTP_LINE_OK)
-        return false;
-    if (cmd->verb == SMTP_VERB_RSET || cmd->verb == SMTP_VERB_QUIT)
-        return cmd->arg.n == 0;
-    if (cmd->verb == SMTP_VERB_EHLO || cmd->verb == SMTP_VERB_HELO || cmd->verb == SMTP_VERB_LHLO)
-        return smtp_helo_valid(cmd->arg) && memchr(cmd->arg.p, ' ', cmd->arg.n) == NULL;
-    return cmd->verb == SMTP_VERB_MAIL && mail_is_well_formed(cmd->arg);
-}
-
 /* A line of another verb that has AUTH in it. */
 static struct span mask_telling(struct smtp_server *s, const struct smtp_command *cmd, struct span behind)
 {
@@ -209,9 +185,12 @@ struct span smtp_server_mask(struct smtp_server *s, const struct smtp_command *c
     s->line_cut = false;
     *verb_name = smtp_verb_name(cmd->verb);
     struct span shown = mask_secrets(s, cmd, verb_name);
-    if (UNLIKELY(s->masked) && !smtp_line_is_auth(cmd->line) && !s->line_cut && is_well_formed(cmd))
-        s->masked = false;
+    if (!s->line_cut && !smtp_line_is_auth(cmd->line))
+        smtp_server_text_end(s, cmd);
+    bool begins = smtp_server_text_begins(s, cmd);
     s->line_masked = s->masked;
     s->line_arg = shown_argument(s, cmd, shown);
+    if (UNLIKELY(begins && !s->auth_seen))
+        return smtp_server_text_shown(s, cmd);
     return s->masked ? SPAN_LIT("*") : shown;
 }

@@ -461,7 +461,7 @@ static void op_sent(void *owner, enum smtp_verb verb, unsigned tag, const struct
         r->told_421 = true;
     }
     if (((verb == SMTP_VERB_DATA && !again) || verb == SMTP_VERB_BDAT) && reply->code >= 400)
-        r->oracle.text = true;
+        r->oracle.text = true, r->oracle.stray = false;
     snprintf(text, sizeof(text), "sent %u %d %s", tag, reply->code, reply->enhanced);
     trace(r, text, SPAN_NONE);
     if (++r->replies == 12 && r->settings & 16)

@@ -12,7 +12,10 @@ struct oracle {
     size_t line_max;
     bool auth;   /* an AUTH line was seen */
     bool maybe;  /* a line was, that may count as one */
-    bool text;   /* DATA or BDAT was refused */
+    bool text;   /* DATA or BDAT was refused, or a line that is no command came where text was due */
+    bool stray;  /* it is such a line alone */
+    bool due;    /* surely a RCPT or BDAT was there, and nothing since that ends it */
+    bool chance; /* there may have been one */
     bool hidden; /* the last line may have been the message's text */
 };
 
@@ -95,7 +98,8 @@ static void oracle_auth_line(struct span raw, struct span shown)
 /* Blank, then KEYWORD or KEYWORD=value, as extensions write them; nothing that prose would be. */
 static bool oracle_is_params(struct span rest)
 {
-    static const char *const words[] = { "SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "AUTH", "REQUIRETLS" };
+    static const char *const words[] = { "SIZE", "BODY",       "SMTPUTF8", "RET",  "ENVID",
+                                         "AUTH", "REQUIRETLS", "NOTIFY",   "ORCPT" };
     while ((rest = span_trim(rest)).n > 0) {
         size_t n = 0, key = 0;
         bool known = false;
@@ -112,11 +116,11 @@ static bool oracle_is_params(struct span rest)
     return true;
 }
 
-static bool oracle_is_mail(struct span arg)
+static bool oracle_is_envelope(struct span arg, struct span prefix)
 {
-    if (!span_begins_nocase(arg, SPAN_LIT("FROM:")))
+    if (!span_begins_nocase(arg, prefix))
         return false;
-    arg = span_trim_left(span_skip(arg, 5));
+    arg = span_trim_left(span_skip(arg, prefix.n));
     if (arg.n == 0 || arg.p[0] != '<')
         return false;
     bool quoted = false;
@@ -132,11 +136,24 @@ static bool oracle_is_mail(struct span arg)
     return i < arg.n && oracle_is_params(span_skip(arg, i + 1));
 }
 
+static enum smtp_verb oracle_verb(struct span line)
+{
+    size_t n = 0;
+    while (n < line.n && memchr(" \t\r", line.p[n], 4) == NULL) /* and NUL */
+        n++;
+    return smtp_verb_find(span_head(line, n));
+}
+
+static bool oracle_is_sound(struct span line)
+{
+    return line.n > 0 && !span_is_blank(line.p[0]) && !memchr(line.p, '\0', line.n) && !memchr(line.p, '\r', line.n);
+}
+
 /* What may be shown although it may be the message's text. */
 static bool oracle_ends_text(struct span line)
 {
     static const char *const helos[] = { "EHLO", "HELO", "LHLO" };
-    if (line.n == 0 || span_is_blank(line.p[0]) || memchr(line.p, '\0', line.n) || memchr(line.p, '\r', line.n))
+    if (!oracle_is_sound(line))
         return false;
     struct span text = span_trim(line), arg = span_trim(span_skip(text, 4));
     if (span_eq_nocase(text, SPAN_LIT("RSET")) || span_eq_nocase(text, SPAN_LIT("QUIT")))
@@ -147,15 +164,36 @@ static bool oracle_ends_text(struct span line)
         if (span_begins_nocase(text, span_str(helos[i])))
             return memchr(arg.p, ' ', arg.n) == NULL;
     }
-    return span_begins_nocase(text, SPAN_LIT("MAIL")) && oracle_is_mail(arg);
+    return span_begins_nocase(text, SPAN_LIT("MAIL")) && oracle_is_envelope(arg, SPAN_LIT("FROM:"));
 }
 
-static enum smtp_verb oracle_verb(struct span line)
+/* A lenient path: one word. */
+static bool oracle_is_bare(struct span arg, struct span prefix)
 {
+    if (!span_begins_nocase(arg, prefix))
+        return false;
+    arg = span_trim_left(span_skip(arg, prefix.n));
     size_t n = 0;
-    while (n < line.n && memchr(" \t\r", line.p[n], 4) == NULL) /* and NUL */
+    while (n < arg.n && !span_is_blank(arg.p[n]))
         n++;
-    return smtp_verb_find(span_head(line, n));
+    return n > 0 && oracle_is_params(span_skip(arg, n));
+}
+
+/* The same where no DATA or BDAT was refused. */
+static bool oracle_ends_stray(struct span line)
+{
+    struct span text = span_trim(line), arg = span_trim(span_skip(text, 4));
+    if (!oracle_is_sound(line))
+        return false;
+    if (span_eq_nocase(text, SPAN_LIT("DATA")) || span_eq_nocase(text, SPAN_LIT("NOOP")))
+        return true;
+    enum smtp_verb verb = oracle_verb(line);
+    if (verb == SMTP_VERB_MAIL || verb == SMTP_VERB_RCPT) {
+        struct span prefix = verb == SMTP_VERB_MAIL ? SPAN_LIT("FROM:") : SPAN_LIT("TO:");
+        return oracle_is_envelope(arg, prefix) || oracle_is_bare(arg, prefix);
+    }
+    return verb == SMTP_VERB_STARTTLS || verb == SMTP_VERB_ETRN || verb == SMTP_VERB_XCLIENT ||
+           verb == SMTP_VERB_XFORWARD;
 }
 
 /* A line without an end where one is due. What it begins with counts, or could yet become. */
@@ -164,7 +202,53 @@ static void oracle_long_line(struct oracle *o, struct span head)
     o->hidden = o->text;
     o->auth |= oracle_lstrip(head).n < 4;
     enum smtp_verb verb = oracle_verb(oracle_lstrip(head));
-    o->text |= verb == SMTP_VERB_DATA || verb == SMTP_VERB_BDAT;
+    bool announced = verb == SMTP_VERB_DATA || verb == SMTP_VERB_BDAT;
+    o->text |= announced;
+    o->stray &= !announced;
+    bool stray = !o->text && o->due && (verb == SMTP_VERB_UNKNOWN || !oracle_is_sound(head));
+    o->stray |= stray;
+    o->text |= stray;
+}
+
+/* The first word, and a star for what is behind it. */
+static bool oracle_is_word(struct span raw, struct span shown)
+{
+    size_t n = 0;
+    while (n < raw.n && !span_is_blank(raw.p[n]))
+        n++;
+    bool more = span_trim(span_skip(raw, n)).n > 0;
+    return n <= 9 && shown.n == n + (more ? 2U : 0U) && memcmp(shown.p, raw.p, n) == 0 &&
+           (!more || memcmp(shown.p + n, " *", 2) == 0);
+}
+
+/* Text is due, and this is no command; true: it was looked at. */
+static bool oracle_strays(struct oracle *o, struct span raw, struct span shown)
+{
+    bool star = span_eq(shown, SPAN_LIT("*"));
+    if (oracle_is_sound(raw) && oracle_verb(raw) != SMTP_VERB_UNKNOWN)
+        return false;
+    if (o->due && !o->text) {
+        require(star || (!o->auth && oracle_is_word(raw, shown)));
+        o->text = o->stray = o->hidden = true;
+        return true;
+    }
+    return o->chance && !o->text && !o->auth && !star && oracle_is_word(raw, shown);
+}
+
+/* Of a line that was looked at. */
+static void oracle_note_due(struct oracle *o, struct span raw, bool star)
+{
+    enum smtp_verb verb = oracle_verb(raw);
+    if (verb == SMTP_VERB_DATA || verb == SMTP_VERB_BDAT)
+        o->stray = false;
+    if (oracle_ends_text(raw))
+        o->due = false;
+    if (oracle_ends_text(raw) && (verb == SMTP_VERB_RSET || verb == SMTP_VERB_QUIT))
+        o->chance = false;
+    if (!oracle_is_sound(raw) || (verb != SMTP_VERB_RCPT && verb != SMTP_VERB_BDAT))
+        return;
+    o->due |= !star;
+    o->chance = true;
 }
 
 /* What is written nowhere behind AUTH and a mechanism, by whatever verb. */
@@ -219,6 +303,7 @@ static void oracle_line(struct oracle *o, struct span in, const char *name, stru
         oracle_auth_line(raw, shown);
         o->hidden = o->text;
         require(!o->text || star);
+        (void)oracle_strays(o, raw, shown);
         return;
     }
     if (in.n >= o->line_max && memchr(in.p, '\n', o->line_max) == NULL) {
@@ -226,19 +311,22 @@ static void oracle_line(struct oracle *o, struct span in, const char *name, stru
         oracle_long_line(o, span_head(in, o->line_max));
         return;
     }
+    if (oracle_strays(o, raw, shown))
+        return;
     bool cut = !star && !span_eq(shown, raw);
     require(!cut || oracle_is_cut(raw, shown));
     require(!oracle_tells(shown));
     o->auth |= cut;
     if (o->text && !star) {
-        require(oracle_ends_text(raw));
-        o->text = false;
+        require(oracle_ends_text(raw) || (o->stray && oracle_ends_stray(raw)));
+        o->text = o->stray = false;
     }
+    oracle_note_due(o, raw, star || cut);
     o->hidden = o->text;
     if (o->auth && oracle_verb(raw) == SMTP_VERB_UNKNOWN)
         require(star && name[0] == '?');
     /* Nothing is hidden without a reason. */
-    if (star && !o->text && !o->auth && !o->maybe)
+    if (star && !o->text && !o->auth && !o->maybe && !o->chance)
         require(span_eq(raw, SPAN_LIT("*")));
 }
 

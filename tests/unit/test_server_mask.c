@@ -6,6 +6,8 @@
 #define L_E "EHLO EHLO c|"
 #define TXN E "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"
 #define L_TXN L_E "MAIL MAIL FROM:<a@b>|RCPT RCPT TO:<c@d>|"
+#define MAIL_RCPT "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"
+#define L_MAIL_RCPT "MAIL MAIL FROM:<a@b>|RCPT RCPT TO:<c@d>|"
 #define ROW(n, bytes, l, ...)                                                                                          \
     {                                                                                                                  \
         .name = n, .in = SPAN_LIT(bytes), .log = l, ##__VA_ARGS__                                                      \
@@ -53,13 +55,14 @@ static const struct rig_case secrets[] = {
         "MAIL MAIL FROM:<\"auth plain x\"@b> AUTH=<> X=PLAIN|? plainly said"),
     ROW("lenient addresses", E "MAIL FROM:plain SIZE=5\r\nsecret\r\n", L_E "MAIL MAIL FROM:plain *|? *",
         .calls = "EHLO c|MAIL!501 FROM:plain *", .config.lenient_addresses = true),
-    ROW("lenient addresses in brackets", E "MAIL FROM:<plain>\r\nRCPT TO:<login>\r\nsecret\r\n",
-        L_E "MAIL MAIL FROM:<plain>|RCPT RCPT TO:<login>|? secret", .calls = "EHLO c|MAIL plain|RCPT login",
+    ROW("lenient addresses in brackets", E "MAIL FROM:<plain>\r\nRCPT TO:<login>\r\nRSET\r\nsecret\r\n",
+        L_E "MAIL MAIL FROM:<plain>|RCPT RCPT TO:<login>|RSET RSET|? secret", .calls = "EHLO c|MAIL plain|RCPT login|-RSET",
         .config.lenient_addresses = true),
     ROW("a refused MAIL may show its argument", E "AUTH PLAIN\r\nMAIL x\r\n", L_E "AUTH AUTH PLAIN|MAIL MAIL x",
         .calls = "EHLO c|MAIL!501 x"),
 };
 
+#define LONG "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define TEXT "Subject: hi\r\n\r\nhello secret\r\n.\r\n"
 #define L_TEXT "? *|? *|? *|? *"
 
@@ -77,6 +80,54 @@ static const struct rig_case texts[] = {
     ROW("after a message that was taken", TXN "DATA\r\nx\r\n.\r\nhello\r\n", L_TXN "DATA DATA|? hello"),
     ROW("after a message that was refused", TXN "DATA\r\nx\r\n.\r\nhello\r\n", L_TXN "DATA DATA|? hello",
         .answers = "END=550"),
+    ROW("behind a mistyped DATA",
+        TXN "DTAA\r\nSubject: hi\r\n\r\nHelp me\r\nRcpt of secret\r\ndata\r\nx\r\n.\r\nx\r\nQUIT\r\n",
+        L_TXN "? DTAA|? *|? *|HELP *|RCPT *|DATA data|? *|QUIT QUIT", .closed = SMTP_CLOSE_QUIT),
+    ROW("what else is mistyped",
+        TXN "RCTP TO:<secret@b>\r\nRCPT TO:<e@f>\r\ndat\r\nNOOP\r\nDATTA x\r\nNOOP\r\nATA\r\nNOOP\r\nDATS\r\nNOOP\r\n"
+            "Starttsl\r\nNOOP\r\nXFORWARDS\tx\r\nRSET\r\nRCTP TO:<secret@b>\r\n",
+        L_TXN "? RCTP *|RCPT RCPT TO:<e@f>|? dat|NOOP NOOP|? DATTA *|NOOP NOOP|? ATA|NOOP NOOP|? DATS|NOOP NOOP|"
+              "? Starttsl|NOOP NOOP|? XFORWARDS *|RSET RSET|? RCTP TO:<secret@b>"),
+    ROW("what is no verb mistyped",
+        TXN "Dear you\r\nNOOP\r\nDate: x\r\nNOOP\r\nDTTAA\r\nNOOP\r\nATAD\r\nNOOP\r\n\r\nNOOP\r\n DTAA\r\nNOOP\r\n"
+            "pots\r\nNOOP\r\nXFORWARDSS\r\nNOOP x\r\nx\r\n",
+        L_TXN "? *|NOOP NOOP|? *|NOOP NOOP|? *|NOOP NOOP|? *|NOOP NOOP|? *|NOOP NOOP|? *|NOOP NOOP|? *|NOOP NOOP|? *|"
+              "NOOP *|? *"),
+    ROW("before a recipient nothing is the message's", E "RCTP x\r\nMAIL FROM:<a@b>\r\nRCTP TO:<c@d>\r\nDTAA x\r\n",
+        L_E "? RCTP x|MAIL MAIL FROM:<a@b>|? RCTP TO:<c@d>|? DTAA x"),
+    ROW("a recipient that was refused, and pipelining", TXN "DTAA\r\nsecret\r\n", L_TXN "? DTAA|? *",
+        .answers = "RCPT=550"),
+    ROW("no transaction, but a recipient", E "RCPT TO:<c@d>\r\nDTAA\r\nsecret\r\n",
+        L_E "RCPT RCPT TO:<c@d>|? DTAA|? *"),
+    ROW("a second MAIL in the transaction", TXN "MAIL FROM:<a@b>\r\nDTAA\r\nMAIL FROM:<a@b>\r\nx\r\n",
+        L_TXN "MAIL MAIL FROM:<a@b>|? DTAA|MAIL MAIL FROM:<a@b>|? *"),
+    ROW("a refused DATA behind a mistyped one", TXN "DTAA\r\nDATA\r\nNOOP\r\nRCPT TO:<c@d>\r\nx\r\nRSET\r\n",
+        L_TXN "? DTAA|DATA DATA|NOOP *|RCPT *|? *|RSET RSET", .answers = "DATA=451"),
+    ROW("AUTH behind a mistyped DATA", TXN "DTAA\r\nauth x\r\nauthor secret\r\nRSET\r\nDTAA\r\n",
+        L_TXN "? DTAA|AUTH *|? *|RSET RSET|? *"),
+    ROW("what looks like AUTH is no verb mistyped", TXN "AUTHO x\r\nsecret\r\n", L_TXN "? *|? *"),
+    ROW("behind a chunk counted short", TXN "BDAT 3\r\nabcDTA\r\nNoop secret\r\nsecret\r\nNOOP\r\nx\r\n",
+        L_TXN "BDAT BDAT 3|? *|NOOP *|? *|NOOP NOOP|? *", .offer = SMTP_CAP_BIT(CHUNKING)),
+    ROW("behind the last one", TXN "BDAT 3 LAST\r\nabcdat\r\nsecret\r\nMAIL FROM:<a@b>\r\nx y\r\n",
+        L_TXN "BDAT BDAT 3 LAST|? *|? *|MAIL MAIL FROM:<a@b>|? x y", .offer = SMTP_CAP_BIT(CHUNKING)),
+    ROW("verbs as words of a chunk",
+        TXN "BDAT 3\r\nabcHelp me\r\nRSET\r\n" MAIL_RCPT "BDAT 3\r\nabcSend secrets\r\nNOOP\r\nGet secret\r\n",
+        L_TXN "BDAT BDAT 3|HELP *|RSET RSET|" L_MAIL_RCPT "BDAT BDAT 3|SEND *|NOOP NOOP|GET *",
+        .offer = SMTP_CAP_BIT(CHUNKING), .closed = SMTP_CLOSE_PROTOCOL),
+    ROW("commands between messages, after chunks",
+        TXN
+        "BDAT 3 LAST\r\nabcVRFY x\r\nHELP\r\nMAIL FROM:a@b\r\nMAIL x\r\nx\r\nMAIL FROM:a@b SIZE=5\r\nRCPT TO:c@d\r\n",
+        L_TXN "BDAT BDAT 3 LAST|VRFY VRFY x|HELP HELP|MAIL MAIL FROM:a@b|MAIL MAIL x|? *|MAIL MAIL FROM:a@b SIZE=5|"
+              "RCPT RCPT TO:c@d",
+        .config.lenient_addresses = true, .offer = SMTP_CAP_BIT(CHUNKING) | SMTP_CAP_BIT(SIZE)),
+    ROW("what is said between messages is done behind a stray line",
+        TXN "DATA\r\n.\r\nFOO x\r\nXFORWARD NAME=x\r\nMAIL FROM:<a@b>\r\n",
+        L_TXN "DATA DATA|? *|XFORWARD XFORWARD NAME=x|MAIL MAIL FROM:<a@b>", .permitted = true),
+    ROW("behind a line of the text that ended it",
+        TXN "DATA\r\nx\r\n.\r\nmore secret\r\nsecret\r\nMAIL FROM:<a@b>\r\nx y\r\n",
+        L_TXN "DATA DATA|? *|? *|MAIL MAIL FROM:<a@b>|? x y"),
+    ROW("behind a line too long to be a command", TXN LONG "\r\nsecret\r\n", L_TXN "? *|? *",
+        .config.max_command_length = 64),
     ROW("known verbs keep their name",
         E "DATA\r\nNoop secret\r\nHelp me\r\nRcpt of goods\r\nData: x\r\nauth x\r\nAUTH PLAIN x\r\n",
         L_E "DATA DATA|NOOP *|HELP *|RCPT *|? *|AUTH *|AUTH *"),
