@@ -9,26 +9,28 @@
 
 #include "common/smtp/server_impl.h"
 
-static const char *const mechanisms[] = { "PLAIN",
-                                          "LOGIN",
-                                          "CRAM-MD5",
-                                          "SCRAM-SHA-1",
-                                          "SCRAM-SHA-256",
-                                          "SCRAM-SHA-1-PLUS",
-                                          "SCRAM-SHA-256-PLUS",
-                                          "XOAUTH2",
-                                          "OAUTHBEARER",
-                                          "EXTERNAL",
-                                          "DIGEST-MD5",
-                                          "GSSAPI",
-                                          "NTLM",
-                                          "ANONYMOUS" };
+static const struct span mechanisms[] = {
+    SPAN_LIT("PLAIN"),
+    SPAN_LIT("LOGIN"),
+    SPAN_LIT("CRAM-MD5"),
+    SPAN_LIT("SCRAM-SHA-1"),
+    SPAN_LIT("SCRAM-SHA-256"),
+    SPAN_LIT("SCRAM-SHA-1-PLUS"),
+    SPAN_LIT("SCRAM-SHA-256-PLUS"),
+    SPAN_LIT("XOAUTH2"),
+    SPAN_LIT("OAUTHBEARER"),
+    SPAN_LIT("EXTERNAL"),
+    SPAN_LIT("DIGEST-MD5"),
+    SPAN_LIT("GSSAPI"),
+    SPAN_LIT("NTLM"),
+    SPAN_LIT("ANONYMOUS"),
+};
 
 const char *smtp_server_mechanism(struct span word)
 {
     for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++) {
-        if (span_eq_nocase(word, span_str(mechanisms[i])))
-            return mechanisms[i];
+        if (span_eq_nocase(word, mechanisms[i]))
+            return mechanisms[i].p;
     }
     return NULL;
 }
@@ -40,7 +42,14 @@ static bool is_telling(struct span word)
            smtp_server_mechanism(word) != NULL;
 }
 
-static bool ends_word(char c) { return (unsigned char)c <= ' ' || (c != '\0' && strchr(":;,<>()\"'", c) != NULL); }
+static bool is_blank(char c) { return (unsigned char)c <= ' '; }
+
+static bool ends_word(char c)
+{
+    static const bool mark[UINT8_MAX + 1] = { [':'] = true, [';'] = true, [','] = true, ['<'] = true, ['>'] = true,
+                                              ['('] = true, [')'] = true, ['"'] = true, ['\''] = true };
+    return is_blank(c) || mark[(unsigned char)c];
+}
 
 /* Takes the next word from *text; empty at the end. */
 static struct span next_word(struct span *text)
@@ -60,7 +69,7 @@ static struct span next_word(struct span *text)
 static bool find_telling(struct span text, struct span *behind)
 {
     for (struct span word; (word = next_word(&text)).n > 0;) {
-        if (!is_telling(word) || (text.n > 0 && (unsigned char)text.p[0] > ' '))
+        if ((text.n > 0 && !is_blank(text.p[0])) || !is_telling(word))
             continue;
         struct span rest = text;
         if (span_eq_nocase(word, SPAN_LIT("AUTH")) && is_telling(next_word(&rest)))
@@ -82,6 +91,15 @@ static bool is_auth_mistyped(struct span word)
     return word.n == 4 && found == 0xf;
 }
 
+/* A bracket at the end and no blank: the usual MAIL and RCPT. No word is telling without one behind it. */
+static bool is_path_alone(struct span arg)
+{
+    unsigned blanks = 0;
+    for (size_t i = 0; i < arg.n; i++)
+        blanks += is_blank(arg.p[i]);
+    return blanks == 0 && arg.n > 0 && arg.p[arg.n - 1] == '>';
+}
+
 /* The part of an argument of MAIL or RCPT that is no path. */
 static struct span behind_path(const struct smtp_command *cmd)
 {
@@ -99,6 +117,8 @@ bool smtp_server_finds_auth(const struct smtp_command *cmd, struct span *behind)
     *behind = SPAN_NONE;
     if (cmd->fault != SMTP_LINE_OK || cmd->verb == SMTP_VERB_UNKNOWN)
         return find_telling(cmd->line, behind) || is_auth_mistyped(cmd->word);
+    if (is_path_alone(cmd->arg))
+        return false;
     if (cmd->verb == SMTP_VERB_MAIL || cmd->verb == SMTP_VERB_RCPT)
         return find_telling(cmd->arg, behind) && find_telling(behind_path(cmd), behind);
     struct span rest = cmd->arg;
