@@ -56,8 +56,8 @@ static const struct rig_case secrets[] = {
     ROW("lenient addresses", E "MAIL FROM:plain SIZE=5\r\nsecret\r\n", L_E "MAIL MAIL FROM:plain *|? *",
         .calls = "EHLO c|MAIL!501 FROM:plain *", .config.lenient_addresses = true),
     ROW("lenient addresses in brackets", E "MAIL FROM:<plain>\r\nRCPT TO:<login>\r\nRSET\r\nsecret\r\n",
-        L_E "MAIL MAIL FROM:<plain>|RCPT RCPT TO:<login>|RSET RSET|? secret", .calls = "EHLO c|MAIL plain|RCPT login|-RSET",
-        .config.lenient_addresses = true),
+        L_E "MAIL MAIL FROM:<plain>|RCPT RCPT TO:<login>|RSET RSET|? secret",
+        .calls = "EHLO c|MAIL plain|RCPT login|-RSET", .config.lenient_addresses = true),
     ROW("a refused MAIL may show its argument", E "AUTH PLAIN\r\nMAIL x\r\n", L_E "AUTH AUTH PLAIN|MAIL MAIL x",
         .calls = "EHLO c|MAIL!501 x"),
 };
