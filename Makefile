@@ -55,8 +55,8 @@ PROXY_SRC := $(filter-out proxy/main.c,$(wildcard proxy/*.c proxy/*/*.c))
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 SCENARIO_SRC := $(wildcard tests/scenario/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
-# What the fuzz targets need of proxy/, directly or not: the rest is not built for them.
-FUZZED_SRC := $(wildcard proxy/settings*.c proxy/log/*.c proxy/net/tls*.c proxy/net/dns_records.c proxy/cli/t*.c proxy/relay/userfile.c)
+# The fuzz targets need nothing of a session's two legs, nor of what stands upon them.
+FUZZED_SRC := $(filter-out $(addprefix proxy/,sink/% relay/client% relay/relay% relay/upstream% server%),$(PROXY_SRC))
 obj = $(patsubst %.c,$(OUT)/%.o,$(1))
 
 all: smtptap
