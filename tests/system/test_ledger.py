@@ -20,7 +20,7 @@ from harness.pipe import Pipe
 from harness.records import Ledger, Log
 from harness.util import wait_until
 
-SECONDS = pytest.mark.parametrize("seconds", [6, pytest.param(120, marks=[pytest.mark.long, pytest.mark.timeout(400)])])
+SECONDS = pytest.mark.parametrize("seconds", [4, pytest.param(120, marks=[pytest.mark.long, pytest.mark.timeout(400)])])
 POLICY = pytest.mark.parametrize("overflow", ["block", "drop", "tempfail"])
 SESSIONS = 8
 QUEUE = 65536

@@ -144,12 +144,16 @@ def check_message(r, need):
         need(r["smtp_response"].startswith(str(r["code"])), "smtp_response is not of code")
 
 
+INDEXED = ("tnx", "cid", "port")
+
+
 class Log:
     """Records as they arrive."""
 
     def __init__(self, max_record=8000, dropped=()):
         self.raw = bytearray()
         self.list = []
+        self.by = {}  # (key, value) -> its records, of the keys in INDEXED
         self.bad = None
         self.max_record, self.dropped = max_record, dropped
         self._rest = b""
@@ -162,7 +166,7 @@ class Log:
             self._rest = lines.pop()
             for line in lines:
                 try:
-                    self.list.append(parse_line(line, self.max_record, self.dropped))
+                    self.add(parse_line(line, self.max_record, self.dropped))
                 except Bad as e:
                     self.bad = self.bad or e
             self._cond.notify_all()
@@ -171,19 +175,33 @@ class Log:
     def rest(self):
         return self._rest
 
+    def add(self, record):
+        self.list.append(record)
+        for key in INDEXED:
+            if key in record:
+                self.by.setdefault((key, record[key]), []).append(record)
+
+    def candidates(self, tnx, keys):
+        """The shortest list, growing as records arrive, that has all records which match."""
+        wanted = [(key, keys[key]) for key in INDEXED if isinstance(keys.get(key), (str, int))]
+        if isinstance(tnx, str):
+            wanted.append(("tnx", tnx))
+        return min((self.by.setdefault(one, []) for one in wanted), key=len, default=self.list)
+
     def find(self, tnx=None, **keys):
         with self._cond:
-            return [r for r in self.list if matches(r, tnx, keys)]
+            return [r for r in self.candidates(tnx, keys) if matches(r, tnx, keys)]
 
     def wait(self, tnx=None, count=1, timeout=None, **keys):
         """Waits until `count` records match; returns the count-th."""
         end = time.monotonic() + (DEADLINE if timeout is None else timeout)
         seen, found = 0, []
         with self._cond:
+            candidates = self.candidates(tnx, keys)
             while True:
-                while seen < len(self.list):
-                    if matches(self.list[seen], tnx, keys):
-                        found.append(self.list[seen])
+                while seen < len(candidates):
+                    if matches(candidates[seen], tnx, keys):
+                        found.append(candidates[seen])
                     seen += 1
                 if len(found) >= count:
                     return found[count - 1]
