@@ -72,8 +72,8 @@ static bool is_shared(void)
         return false;
     if (kill(with, 0) == 0 || errno != ESRCH)
         return true;
-    atomic_store(&sharer, 0);
-    return false;
+    /* another may have come since */
+    return atomic_compare_exchange_strong(&sharer, &with, 0) ? false : with != 0;
 }
 
 /* The size of a pipe that is empty; else 0. */

@@ -507,6 +507,7 @@ def test_real_journald(world):
 def test_journald_long_entries_go_as_files(world):
     r = receiver(world, JournalReceiver(world.path("journal.sock")))
     tap = with_a_long_record(world, {"type": "journald", "address": r.address})
+    wait_until(lambda: len(r.lines()) == len(tap.log.list), "all entries but those of the end")
     tap.stop()
     wait_until(lambda: any(e["SMTPTAP_TNX"] == b"closed" for e in r.entries()), "the last entry")
     same_records(tap, [e["SMTPTAP_JSON"] for e in r.entries()])

@@ -12,7 +12,7 @@ import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-DEADLINE = float(os.environ.get("SMTPTAP_TEST_DEADLINE", "10"))
+DEADLINE = float(os.environ.get("SMTPTAP_TEST_DEADLINE", "30"))
 POLL = 0.003
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
