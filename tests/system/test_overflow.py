@@ -94,7 +94,8 @@ def test_drop_loses_dialogue_first(world):
     pipe.read()
     c.quit()
     tap.stop(check=False)
-    wait_until(lambda: pipe.log.list and pipe.log.list[-1]["tnx"] == "closed", "the last record")
+    wait_until(lambda: pipe.log.list and pipe.log.list[-1]["tnx"] == "closed",
+               lambda: f"the last record; the pipe ends with {pipe.log.list[-3:]}, bad: {pipe.log.bad}")
     assert sums(pipe.log, tap.log) > 500
 
     def others(log):
