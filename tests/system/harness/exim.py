@@ -65,6 +65,8 @@ class Exim:
         self.dir = tempfile.mkdtemp(prefix="smtptap-exim-")
         os.chmod(self.dir, 0o755)
         self.port, self.child = free_port(), None
+        # It starts itself again as another user, who may not be let into the folder that the checkout is in.
+        self.program = shutil.copy(EXIM, self.dir)
 
     @property
     def address(self):
@@ -76,10 +78,10 @@ class Exim:
             os.mkdir(f"{self.dir}/{name}")
             os.chown(f"{self.dir}/{name}", nobody.pw_uid, nobody.pw_gid)
         with open(f"{self.dir}/conf", "w") as f:
-            f.write(CONF.format(dir=self.dir, port=self.port, exim=EXIM))
+            f.write(CONF.format(dir=self.dir, port=self.port, exim=self.program))
         try:
             with open(f"{self.dir}/out", "ab") as out:
-                self.child = Child([EXIM, "-C", f"{self.dir}/conf", "-bdf"], stdout=out, stderr=out)
+                self.child = Child([self.program, "-C", f"{self.dir}/conf", "-bdf"], stdout=out, stderr=out)
             wait_until(lambda: listening(self.port), self.trouble, 20)
         except BaseException:
             self.stop()
