@@ -42,6 +42,9 @@ const char *settings_place(const struct conf *c, size_t listener, const char *ow
 const char *settings_place_in(const struct conf *c, size_t listener, const char *section, const char *key,
                               char out[SETTINGS_PATH]);
 
+/* The same for a key of `upstream`, which a listener may have whole. */
+const char *settings_place_upstream(const struct conf *c, size_t listener, const char *key, char out[SETTINGS_PATH]);
+
 /* What follows from other values in the keys of TLS; then what lies between them is verified. */
 void settings_complete_tls(struct settings *s, const struct conf *c);
 void settings_verify_tls(const struct settings *s, struct conf *c);

@@ -26,6 +26,15 @@ const char *settings_place_in(const struct conf *c, size_t listener, const char 
     return out;
 }
 
+const char *settings_place_upstream(const struct conf *c, size_t listener, const char *key, char out[SETTINGS_PATH])
+{
+    char path[SETTINGS_PATH / 2];
+    snprintf(path, sizeof path, "upstream.%s", key);
+    if (settings_place(c, listener, path, path, out) != out)
+        snprintf(out, SETTINGS_PATH, "%s", path);
+    return out;
+}
+
 static bool is_set(const struct conf *c, size_t listener, const char *own, const char *global)
 {
     char path[SETTINGS_PATH];
@@ -96,29 +105,21 @@ static void verify_server(const struct listener_settings *l, struct conf *c, siz
                    certificates);
 }
 
-static const char *upstream_place(const struct conf *c, size_t i, const char *key, char out[SETTINGS_PATH])
-{
-    char path[SETTINGS_PATH / 2];
-    snprintf(path, sizeof path, "upstream.%s", key);
-    if (settings_place(c, i, path, path, out) != out)
-        snprintf(out, SETTINGS_PATH, "%s", path);
-    return out;
-}
-
 static void verify_upstream(const struct upstream_settings *u, struct conf *c, size_t i)
 {
     char path[SETTINGS_PATH];
     if ((u->tls_cert != NULL) != (u->tls_key != NULL)) {
         bool cert = u->tls_cert != NULL;
         const char *other = cert ? "tls_key" : "tls_cert";
-        if (!conf_faulty(c, upstream_place(c, i, other, path)))
-            conf_fault(c, upstream_place(c, i, cert ? "tls_cert" : "tls_key", path), "needs %s beside it", other);
+        if (!conf_faulty(c, settings_place_upstream(c, i, other, path)))
+            conf_fault(c, settings_place_upstream(c, i, cert ? "tls_cert" : "tls_key", path), "needs %s beside it",
+                       other);
     }
     for (size_t k = 0; u->tls != UPSTREAM_TLS_NONE && u->tls_verify && u->tls_name == NULL && k < u->servers; k++) {
         if (u->server[k].at.kind != ENDPOINT_UNIX)
             continue;
-        conf_fault(c, upstream_place(c, i, "tls", path), "the certificate of \"%s\" can't be verified without tls_name",
-                   u->server[k].text);
+        conf_fault(c, settings_place_upstream(c, i, "tls", path),
+                   "the certificate of \"%s\" can't be verified without tls_name", u->server[k].text);
         return;
     }
 }
@@ -259,10 +260,10 @@ static void inspect_upstream(const struct upstream_settings *u, struct conf *c, 
         return;
     bool must = u->tls == UPSTREAM_TLS_REQUIRED || u->tls == UPSTREAM_TLS_IMPLICIT;
     if (must && !u->tls_verify)
-        conf_warn(c, upstream_place(c, i, "tls_verify", path),
+        conf_warn(c, settings_place_upstream(c, i, "tls_verify", path),
                   "the upstream's certificate is not checked: whoever stands between can read and change the mail");
     if (tls_client_not_after(u->tls_client, &not_after))
-        warn_end(c, upstream_place(c, i, "tls_cert", path), u->tls_cert, not_after);
+        warn_end(c, settings_place_upstream(c, i, "tls_cert", path), u->tls_cert, not_after);
 }
 
 void settings_inspect_tls(const struct settings *s, struct conf *c)

@@ -208,32 +208,23 @@ static void warn_server(const struct listener_settings *l, struct conf *c, size_
 
 /* The upstream. */
 
-static const char *upstream_path(const struct conf *c, size_t i, const char *key, char out[SETTINGS_PATH])
-{
-    char path[SETTINGS_PATH / 2];
-    snprintf(path, sizeof path, "upstream.%s", key);
-    if (settings_place(c, i, path, path, out) != out)
-        snprintf(out, SETTINGS_PATH, "%s", path);
-    return out;
-}
-
 static void warn_unused_tls(const struct upstream_settings *u, struct conf *c, size_t i)
 {
     static const char *const KEYS[] = { "tls_ca", "tls_name", "tls_cert", "tls_key" };
     char path[SETTINGS_PATH];
     for (size_t k = 0; u->tls == UPSTREAM_TLS_NONE && k < ARRAY_LEN(KEYS); k++) {
-        if (conf_has(c, upstream_path(c, i, KEYS[k], path)))
+        if (conf_has(c, settings_place_upstream(c, i, KEYS[k], path)))
             conf_warn(c, path, "does nothing while upstream.tls is \"none\"");
     }
     if (u->tls != UPSTREAM_TLS_NONE && !u->tls_verify && u->tls_ca != NULL)
-        conf_warn(c, upstream_path(c, i, "tls_ca", path),
+        conf_warn(c, settings_place_upstream(c, i, "tls_ca", path),
                   "does nothing: the upstream's certificate is not checked (tls_verify, or tls \"required\")");
 }
 
 static void warn_upstream(const struct upstream_settings *u, struct conf *c, size_t i)
 {
     char path[SETTINGS_PATH];
-    upstream_path(c, i, "tls", path);
+    settings_place_upstream(c, i, "tls", path);
     for (size_t k = 0; k < u->servers; k++) {
         unsigned port = port_of(&u->server[k].at);
         bool local = settings_is_local(&u->server[k].at);
