@@ -7,28 +7,28 @@
 
 static const smtp_cap_set every_cap = ((smtp_cap_set)1 << SMTP_CAP_COUNT) - 1;
 
-/* lenient: a path without <> too, if it has no blank. */
-static bool is_whole_mail(struct span arg, bool lenient)
+/* Takes the path behind the prefix; lenient: one without <> too, if it has no blank. */
+static bool take_path(struct span *arg, struct span prefix, enum smtp_path_kind kind, bool lenient)
 {
     struct smtp_path path;
-    struct smtp_mail_params params;
-    if (!span_begins_nocase(arg, SPAN_LIT("FROM:")))
+    if (!span_begins_nocase(*arg, prefix))
         return false;
-    arg = span_skip(arg, 5);
-    return smtp_path_parse(&path, &arg, SMTP_REVERSE_PATH) == SMTP_PATH_OK &&
-           (path.strict || (lenient && memchr(path.raw.p, ' ', path.raw.n) == NULL)) &&
+    *arg = span_skip(*arg, prefix.n);
+    return smtp_path_parse(&path, arg, kind) == SMTP_PATH_OK &&
+           (path.strict || (lenient && memchr(path.raw.p, ' ', path.raw.n) == NULL));
+}
+
+static bool is_whole_mail(struct span arg, bool lenient)
+{
+    struct smtp_mail_params params;
+    return take_path(&arg, SPAN_LIT("FROM:"), SMTP_REVERSE_PATH, lenient) &&
            smtp_mail_params_parse(&params, arg, every_cap) == SMTP_PARAM_OK;
 }
 
 static bool is_whole_rcpt(struct span arg, bool lenient)
 {
-    struct smtp_path path;
     struct smtp_rcpt_params params;
-    if (!span_begins_nocase(arg, SPAN_LIT("TO:")))
-        return false;
-    arg = span_skip(arg, 3);
-    return smtp_path_parse(&path, &arg, SMTP_FORWARD_PATH) == SMTP_PATH_OK &&
-           (path.strict || (lenient && memchr(path.raw.p, ' ', path.raw.n) == NULL)) &&
+    return take_path(&arg, SPAN_LIT("TO:"), SMTP_FORWARD_PATH, lenient) &&
            smtp_rcpt_params_parse(&params, arg, every_cap) == SMTP_PARAM_OK;
 }
 
