@@ -16,14 +16,12 @@ static const struct unit TIME_UNITS[] = {
 };
 static const struct unit SIZE_UNITS[] = { { "GiB", 1U << 30 }, { "MiB", 1U << 20 }, { "KiB", 1U << 10 } };
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 /* Takes digits off the head of *text; false where there are none or the number is too large. */
 static bool take_digits(struct span *text, uint64_t *out)
 {
     uint64_t v = 0;
     size_t n = 0;
-    for (; n < text->n && is_digit(text->p[n]); n++) {
+    for (; n < text->n && span_is_digit(text->p[n]); n++) {
         if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, (uint64_t)(text->p[n] - '0'), &v))
             return false;
     }
@@ -35,7 +33,7 @@ static bool take_digits(struct span *text, uint64_t *out)
 static struct span take_letters(struct span *text)
 {
     size_t n = 0;
-    while (n < text->n && !is_digit(text->p[n]))
+    while (n < text->n && !span_is_digit(text->p[n]))
         n++;
     struct span word = span_head(*text, n);
     *text = span_skip(*text, n);

@@ -34,6 +34,7 @@ static inline bool span_begins_nocase(struct span a, struct span prefix)
 static inline struct span span_skip(struct span a, size_t n) { return n < a.n ? span_of(a.p + n, a.n - n) : SPAN_NONE; }
 static inline struct span span_head(struct span a, size_t n) { return span_of(a.p, min_size(a.n, n)); }
 static inline bool span_is_blank(char c) { return c == ' ' || c == '\t'; }
+static inline bool span_is_digit(char c) { return c >= '0' && c <= '9'; }
 static inline struct span span_trim_left(struct span a)
 {
     while (a.n > 0 && span_is_blank(a.p[0])) {

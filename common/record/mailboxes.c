@@ -47,10 +47,9 @@ void mailboxes_clear(struct mailboxes *m)
     arena_free(&m->mem);
 }
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 static bool is_alnum(char c)
 {
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (unsigned char)c >= 0x80;
+    return span_is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (unsigned char)c >= 0x80;
 }
 
 static uint32_t hash_add(uint32_t hash, char c)
@@ -133,11 +132,11 @@ void mailboxes_keep(struct mailboxes *m, struct span address)
 static bool is_of_number(struct span text, size_t at, size_t end)
 {
     for (size_t i = at; i < end; i++) {
-        if (!is_digit(text.p[i]))
+        if (!span_is_digit(text.p[i]))
             return false;
     }
-    return (at > 1 && text.p[at - 1] == '.' && is_digit(text.p[at - 2])) ||
-           (end + 1 < text.n && text.p[end] == '.' && is_digit(text.p[end + 1]));
+    return (at > 1 && text.p[at - 1] == '.' && span_is_digit(text.p[at - 2])) ||
+           (end + 1 < text.n && text.p[end] == '.' && span_is_digit(text.p[end + 1]));
 }
 
 const struct mailbox *mailboxes_find(const struct mailboxes *m, struct span text, size_t at)

@@ -12,9 +12,8 @@ struct pieces {
     unsigned count;
 };
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 static bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
-static bool is_alnum(char c) { return is_digit(c) || is_upper(c) || (c >= 'a' && c <= 'z'); }
+static bool is_alnum(char c) { return span_is_digit(c) || is_upper(c) || (c >= 'a' && c <= 'z'); }
 
 static bool is_one_of(char c, const char *set) { return c != '\0' && strchr(set, c); }
 
@@ -61,7 +60,7 @@ static struct looks look(struct span s)
     for (size_t i = 0; i < s.n; i++) {
         if (!is_alnum(s.p[i]) && !is_one_of(s.p[i], "-_./!+=~:,#$%*|"))
             return (struct looks){ 0 };
-        l.digits += is_digit(s.p[i]);
+        l.digits += span_is_digit(s.p[i]);
         l.capitals += is_upper(s.p[i]);
     }
     return l;
@@ -80,7 +79,7 @@ static struct span alone(struct span s)
     struct looks l = look(s);
     size_t plain = 0;
     for (size_t i = 0; i < l.length; i++)
-        plain += is_digit(s.p[i]) || is_one_of(s.p[i], ".,:/-");
+        plain += span_is_digit(s.p[i]) || is_one_of(s.p[i], ".,:/-");
     return l.length >= 6 && l.digits > 0 && plain < l.length ? s : SPAN_NONE;
 }
 
@@ -178,7 +177,7 @@ static struct span before_verb(const struct pieces *p)
 static bool is_epoch(struct span s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if (!is_digit(s.p[i]))
+        if (!span_is_digit(s.p[i]))
             return false;
     return s.n >= 9 && s.n <= 11;
 }
@@ -210,9 +209,9 @@ static struct span innermost(struct span text)
 static struct span skip_enhanced(struct span s)
 {
     s = span_trim_left(s);
-    if (s.n > 5 && s.p[0] == '2' && s.p[1] == '.' && is_digit(s.p[2])) {
+    if (s.n > 5 && s.p[0] == '2' && s.p[1] == '.' && span_is_digit(s.p[2])) {
         size_t n = 1;
-        while (n < s.n && (is_digit(s.p[n]) || s.p[n] == '.'))
+        while (n < s.n && (span_is_digit(s.p[n]) || s.p[n] == '.'))
             n++;
         if (n < s.n && span_is_blank(s.p[n]))
             return span_skip(s, n + 1);

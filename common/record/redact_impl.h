@@ -59,6 +59,12 @@ struct redact_walk {
     bool reply;          /* mailboxes are looked for, from `said` on, and the Message-ID */
     size_t said;
 };
+static inline char redact_at(const struct redact_walk *w, size_t i) { return i < w->text.n ? w->text.p[i] : '\0'; }
+static inline struct span redact_part(const struct redact_walk *w, size_t from, size_t end)
+{
+    return span_of(w->text.p + from, end - from);
+}
+static inline void redact_put_star(struct redact_walk *w) { buf_append(&w->x->text, "*", 1); }
 /* Up to the text's end. */
 void redact_walk(struct redact_walk *w);
 /* What lies before `from` is copied; the caller puts what stands for [from, end). */

@@ -5,14 +5,7 @@
 
 enum { NIBBLES_MIN = 16 };
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-static bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
-static char at(const struct redact_walk *w, size_t i) { return i < w->text.n ? w->text.p[i] : '\0'; }
-static struct span part(const struct redact_walk *w, size_t from, size_t end)
-{
-    return span_of(w->text.p + from, end - from);
-}
-static void put_star(struct redact_walk *w) { buf_append(&w->x->text, "*", 1); }
+static bool is_hex(char c) { return span_is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 
 static bool is_ours(const struct redact *x, const struct netaddr *ip)
 {
@@ -27,7 +20,7 @@ static bool is_ours(const struct redact *x, const struct netaddr *ip)
 static void put_ip(struct redact_walk *w, size_t end, bool bare)
 {
     struct netaddr ip;
-    bool good = bare && netaddr_parse_ip(&ip, part(w, w->at, end));
+    bool good = bare && netaddr_parse_ip(&ip, redact_part(w, w->at, end));
     if (good && is_ours(w->x, &ip)) {
         w->at = end;
         return;
@@ -36,36 +29,43 @@ static void put_ip(struct redact_walk *w, size_t end, bool bare)
     if (good)
         redact_put_ip(w->x, &ip);
     else
-        put_star(w);
+        redact_put_star(w);
 }
 
 static bool is_name_char(char c) { return redact_is_alnum(c) || c == '-' || c == '_'; }
+
+/* Whether `c` stands between two groups: one of the marks, and the same one each time. */
+static bool is_between(char c, const char *marks, char *sign)
+{
+    if (c == '\0' || strchr(marks, c) == NULL || (*sign != '\0' && c != *sign))
+        return false;
+    *sign = c;
+    return true;
+}
 
 /* Four groups of digits or more, with one kind of sign between. */
 static bool take_quad(struct redact_walk *w)
 {
     size_t i = w->at, end = i, groups = 0, longest = 0;
     char before = i > 0 ? w->text.p[i - 1] : ' ', sign = '\0';
-    if (!is_digit(w->text.p[i]) || is_digit(before))
+    if (!span_is_digit(w->text.p[i]) || span_is_digit(before))
         return false;
     for (;;) {
         size_t digits = 0;
-        while (is_digit(at(w, i + digits)))
+        while (span_is_digit(redact_at(w, i + digits)))
             digits++;
         if (digits == 0)
             break;
         longest = max_size(longest, digits);
         groups++;
         end = i += digits;
-        char c = at(w, i);
-        if ((c != '.' && c != '-' && c != '_') || (sign != '\0' && c != sign))
+        if (!is_between(redact_at(w, i), ".-_", &sign))
             break;
-        sign = c;
         i++;
     }
     if (groups < 4 || (sign != '.' && longest > 3))
         return false;
-    char after = at(w, end), beyond = at(w, end + 1);
+    char after = redact_at(w, end), beyond = redact_at(w, end + 1);
     bool in_name = is_name_char(before) || (before == '.' && w->at > 1 && is_name_char(w->text.p[w->at - 2])) ||
                    is_name_char(after) || (after == '.' && is_name_char(beyond));
     put_ip(w, end, !in_name && sign == '.');
@@ -83,22 +83,23 @@ static bool take_v6(struct redact_walk *w)
     if ((!is_hex(w->text.p[from]) && w->text.p[from] != ':') || is_hex(before) || before == ':')
         return false;
     if (span_begins_nocase(span_skip(w->text, from), SPAN_LIT("6:")) && from >= 3 &&
-        span_eq_nocase(part(w, from - 3, from), SPAN_LIT("IPv")))
+        span_eq_nocase(redact_part(w, from - 3, from), SPAN_LIT("IPv")))
         from += 2;
-    for (end = from; is_hex(at(w, end)) || at(w, end) == ':' || (at(w, end) == '.' && colons > 1); end++) {
+    for (end = from; is_hex(redact_at(w, end)) || redact_at(w, end) == ':' || (redact_at(w, end) == '.' && colons > 1);
+         end++) {
         colons += w->text.p[end] == ':';
-        twice |= w->text.p[end] == ':' && at(w, end + 1) == ':';
+        twice |= w->text.p[end] == ':' && redact_at(w, end + 1) == ':';
     }
     if (!twice && colons < 7)
         return false;
     while (end > from && w->text.p[end - 1] == '.')
         end--;
-    if (w->text.p[from] == ':' && at(w, from + 1) != ':')
+    if (w->text.p[from] == ':' && redact_at(w, from + 1) != ':')
         from++;
     if (w->text.p[end - 1] == ':' && w->text.p[end - 2] != ':')
         end--;
     w->at = from;
-    put_ip(w, end, !redact_is_alnum(at(w, end)) && netaddr_parse_ip(&ip, part(w, from, end)));
+    put_ip(w, end, !redact_is_alnum(redact_at(w, end)) && netaddr_parse_ip(&ip, redact_part(w, from, end)));
     return true;
 }
 
@@ -113,25 +114,24 @@ static bool take_v6_name(struct redact_walk *w)
         return false;
     for (;;) {
         size_t digits = 0;
-        for (; is_hex(at(w, i + digits)); digits++)
-            digit |= is_digit(w->text.p[i + digits]);
+        for (; is_hex(redact_at(w, i + digits)); digits++)
+            digit |= span_is_digit(w->text.p[i + digits]);
         if (digits == 0)
             break;
         longest = max_size(longest, digits);
         groups++;
         end = i += digits;
-        char c = at(w, i);
-        if ((c != '.' && c != '-') || (sign != '\0' && c != sign))
+        if (!is_between(redact_at(w, i), ".-", &sign))
             break;
-        sign = c;
-        twice |= c == '-' && at(w, i + 1) == '-';
-        i += c == '-' && at(w, i + 1) == '-' ? 2 : 1;
+        bool pair = sign == '-' && redact_at(w, i + 1) == '-';
+        twice |= pair;
+        i += pair ? 2 : 1;
     }
     bool dashes = sign == '-' && longest <= 4 && (groups >= 8 || (twice && groups >= 3));
     if (!digit || (!dashes && !(sign == '.' && longest == 1 && groups >= NIBBLES_MIN)))
         return false;
     redact_replace(w, w->at, end);
-    put_star(w);
+    redact_put_star(w);
     return true;
 }
 
@@ -148,17 +148,17 @@ static bool take_client_v4(struct redact_walk *w)
     const uint8_t *ip = w->x->client.ip;
     size_t end = w->at;
     unsigned group[4] = { 0 }, n = 0;
-    char sign = at(w, w->at);
-    if (!is_digit(sign) || (w->at > 0 && is_digit(w->text.p[w->at - 1])))
+    char sign = redact_at(w, w->at);
+    if (!span_is_digit(sign) || (w->at > 0 && span_is_digit(w->text.p[w->at - 1])))
         return false;
     for (; n < 4; n++) {
-        for (; is_digit(at(w, end)) && group[n] < 256; end++)
+        for (; span_is_digit(redact_at(w, end)) && group[n] < 256; end++)
             group[n] = group[n] * 10 + (unsigned)(w->text.p[end] - '0');
-        if (n == 3 || !is_digit(at(w, end + 1)) || (n > 0 && at(w, end) != sign))
+        if (n == 3 || !span_is_digit(redact_at(w, end + 1)) || (n > 0 && redact_at(w, end) != sign))
             break;
         sign = w->text.p[end++];
     }
-    bool same = n == 3 && !is_digit(at(w, end)) && strchr(".-_", sign) != NULL, turned = same;
+    bool same = n == 3 && !span_is_digit(redact_at(w, end)) && strchr(".-_", sign) != NULL, turned = same;
     for (unsigned i = 0; i < 4; i++) {
         same = same && group[i] == ip[i];
         turned = turned && group[i] == ip[3 - i];
@@ -169,7 +169,7 @@ static bool take_client_v4(struct redact_walk *w)
     if (same && sign == '.')
         redact_put_ip(w->x, &w->x->client);
     else
-        put_star(w);
+        redact_put_star(w);
     return true;
 }
 
@@ -179,9 +179,9 @@ static bool take_client_v6(struct redact_walk *w)
     size_t end = w->at;
     if (w->at > 0 && is_hex(w->text.p[w->at - 1]))
         return false;
-    while (is_hex(at(w, end)) || at(w, end) == ':')
+    while (is_hex(redact_at(w, end)) || redact_at(w, end) == ':')
         end++;
-    if (!netaddr_parse_ip(&ip, part(w, w->at, end)) || !netaddr_eq_ip(&ip, &w->x->client))
+    if (!netaddr_parse_ip(&ip, redact_part(w, w->at, end)) || !netaddr_eq_ip(&ip, &w->x->client))
         return false;
     redact_replace(w, w->at, end);
     redact_put_ip(w->x, &ip);

@@ -16,6 +16,16 @@ static void replace_value(struct redact_walk *w, struct span value)
     redact_replace(w, from, from + value.n);
 }
 
+/* What is no xtext is taken as it stands. The caller frees it. */
+static void read_xtext(struct buf *plain, struct span value)
+{
+    buf_init(plain, NULL);
+    if (codec_xtext_decode(plain, value))
+        return;
+    buf_free(plain);
+    buf_append_span(plain, value);
+}
+
 /* XCLIENT and XFORWARD say what they tell: a name is one whatever it looks like. Addresses are found as anywhere. */
 static void take_attribute(struct redact_walk *w, struct span key, struct span value)
 {
@@ -24,11 +34,7 @@ static void take_attribute(struct redact_walk *w, struct span key, struct span v
     bool name = span_eq_nocase(key, SPAN_LIT("NAME")), login = span_eq_nocase(key, SPAN_LIT("LOGIN"));
     if ((!name && !login) || value.n == 0 || value.p[0] == '[')
         return;
-    buf_init(&plain, NULL);
-    if (!codec_xtext_decode(&plain, value)) {
-        buf_free(&plain);
-        buf_append_span(&plain, value);
-    }
+    read_xtext(&plain, value);
     if (name ? x->rules.client_ip != REDACT_KEEP : redact_user_how(x, buf_span(&plain)) != REDACT_KEEP) {
         replace_value(w, value);
         if (name)
@@ -73,11 +79,7 @@ static void take_param(struct redact_walk *w, struct span word)
         value = span_skip(word, (size_t)(sign + 1 - word.p));
     if (value.n == 0 || value.p[0] == '<')
         return;
-    buf_init(&plain, NULL);
-    if (!codec_xtext_decode(&plain, value)) {
-        buf_free(&plain);
-        buf_append_span(&plain, value);
-    }
+    read_xtext(&plain, value);
     replace_value(w, value);
     redact_put_whole(w->x, buf_span(&plain));
     buf_free(&plain);
@@ -149,7 +151,7 @@ static void take_cut_word(struct redact_walk *w)
     if (start == text.n)
         return;
     replace_value(w, span_skip(text, start));
-    buf_append(&w->x->text, "*", 1);
+    redact_put_star(w);
 }
 
 static bool is_redacted(const struct redact_rules *rules)
@@ -184,16 +186,15 @@ static struct span redact_whole(struct redact *x, struct span text, bool command
 struct span redact_text(struct redact *x, struct span text) { return redact_whole(x, text, false); }
 struct span redact_command(struct redact *x, struct span line) { return redact_whole(x, line, true); }
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 /* Behind the code and the enhanced status code, where there are. */
 static size_t behind_codes(struct span text, size_t at)
 {
     struct span s = span_skip(text, at);
-    if (s.n > 3 && is_digit(s.p[0]) && is_digit(s.p[1]) && is_digit(s.p[2]) && (s.p[3] == ' ' || s.p[3] == '-'))
+    if (s.n > 3 && span_is_digit(s.p[0]) && span_is_digit(s.p[1]) && span_is_digit(s.p[2]) &&
+        (s.p[3] == ' ' || s.p[3] == '-'))
         s = span_skip(s, 4);
     size_t n = 0, dots = 0;
-    for (; n < s.n && (is_digit(s.p[n]) || s.p[n] == '.'); n++)
+    for (; n < s.n && (span_is_digit(s.p[n]) || s.p[n] == '.'); n++)
         dots += s.p[n] == '.';
     if (dots == 2 && n >= 5 && (n == s.n || s.p[n] == ' '))
         s = span_skip(s, n);

@@ -7,12 +7,6 @@ enum { QUOTED_MAX = 1024, BRACKETS_MAX = 1024 };
 static bool is_local(char c) { return redact_is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~.", c) != NULL); }
 static bool is_domain(char c) { return redact_is_alnum(c) || c == '.' || c == '-' || c == '_'; }
 
-static char at(const struct redact_walk *w, size_t i) { return i < w->text.n ? w->text.p[i] : '\0'; }
-static struct span part(const struct redact_walk *w, size_t from, size_t end)
-{
-    return span_of(w->text.p + from, end - from);
-}
-
 /* What lies before `from` is copied; the caller puts what stands for [from, end). */
 void redact_replace(struct redact_walk *w, size_t from, size_t end)
 {
@@ -24,15 +18,13 @@ void redact_replace(struct redact_walk *w, size_t from, size_t end)
     w->changed = true;
 }
 
-static void put_star(struct redact_walk *w) { buf_append(&w->x->text, "*", 1); }
-
 static size_t domain_end(const struct redact_walk *w, size_t i)
 {
-    if (at(w, i) == '[') {
+    if (redact_at(w, i) == '[') {
         size_t end = i + 1;
-        while (is_domain(at(w, end)) || at(w, end) == ':')
+        while (is_domain(redact_at(w, end)) || redact_at(w, end) == ':')
             end++;
-        return at(w, end) == ']' ? end + 1 : i;
+        return redact_at(w, end) == ']' ? end + 1 : i;
     }
     while (i < w->text.n && is_domain(w->text.p[i]))
         i++;
@@ -42,8 +34,9 @@ static size_t domain_end(const struct redact_walk *w, size_t i)
 /* Behind the '@', or what it is called in a URL or in xtext, at i; 0: there is none, or no domain. */
 static size_t behind_at(const struct redact_walk *w, size_t i)
 {
-    bool coded = (at(w, i) == '%' || at(w, i) == '+') && at(w, i + 1) == '4' && at(w, i + 2) == '0';
-    size_t next = at(w, i) == '@' ? i + 1 : coded ? i + 3 : 0;
+    bool coded =
+        (redact_at(w, i) == '%' || redact_at(w, i) == '+') && redact_at(w, i + 1) == '4' && redact_at(w, i + 2) == '0';
+    size_t next = redact_at(w, i) == '@' ? i + 1 : coded ? i + 3 : 0;
     return next < w->text.n && (is_domain(w->text.p[next]) || domain_end(w, next) > next) ? next : 0;
 }
 
@@ -51,10 +44,10 @@ static size_t behind_at(const struct redact_walk *w, size_t i)
 static size_t local_end(const struct redact_walk *w, size_t i)
 {
     size_t end = i, max = min_size(w->text.n, i + QUOTED_MAX);
-    if (at(w, i) == '"') {
+    if (redact_at(w, i) == '"') {
         for (end++; end < max && w->text.p[end] != '"'; end++)
             end += w->text.p[end] == '\\';
-        return at(w, end) == '"' && behind_at(w, end + 1) != 0 ? end + 1 : i;
+        return redact_at(w, end) == '"' && behind_at(w, end + 1) != 0 ? end + 1 : i;
     }
     while (end < w->text.n && is_local(w->text.p[end]) && (end == i || behind_at(w, end) == 0))
         end++;
@@ -78,7 +71,7 @@ static size_t behind_key(const struct redact_walk *w, size_t from, size_t end)
                                         "sender", "rcpt", "recipient", "helo", "name", "email" };
     const char *sign = memchr(w->text.p + from, '=', end - from);
     size_t key = sign != NULL ? (size_t)(sign - w->text.p) : from;
-    return key + 1 < end && is_one_of(part(w, from, key), keys, ARRAY_LEN(keys)) ? key + 1 : from;
+    return key + 1 < end && is_one_of(redact_part(w, from, key), keys, ARRAY_LEN(keys)) ? key + 1 : from;
 }
 
 void redact_put_whole(struct redact *x, struct span address)
@@ -151,13 +144,13 @@ static bool take_brackets(struct redact_walk *w)
     static const char *const words[] = { "CR", "LF", "CRLF", "NUL", "SP", "address", "domain", "hostname" };
     size_t from = w->at + 1, end = from, max = min_size(w->text.n, from + BRACKETS_MAX);
     bool local = true, sign = false;
-    if (at(w, w->at) != '<')
+    if (redact_at(w, w->at) != '<')
         return false;
     for (; end < max && w->text.p[end] != '>' && w->text.p[end] != '<'; end++) {
         local &= is_local(w->text.p[end]);
         sign |= w->text.p[end] == '@';
     }
-    struct span inside = part(w, from, end);
+    struct span inside = redact_part(w, from, end);
     if (end == max || w->text.p[end] != '>' || inside.n == 0 || is_plain(inside) || inside.p[0] == '@' ||
         (!sign && !local && inside.p[0] != '"') || is_one_of(inside, words, ARRAY_LEN(words)))
         return false;
@@ -181,7 +174,7 @@ static bool take_address(struct redact_walk *w)
         domain = next;
     }
     from = behind_key(w, from, end);
-    struct span local = part(w, from, end), name = part(w, domain, stop);
+    struct span local = redact_part(w, from, end), name = redact_part(w, domain, stop);
     while (name.n > 1 && name.p[name.n - 1] == '.') {
         name.n--;
         stop--;
@@ -204,7 +197,7 @@ static bool is_word(const struct redact_walk *w, struct span word)
     size_t i = w->at;
     return word.n > 0 && begins(span_skip(w->text, i), word) &&
            (i == 0 || i == w->copied || !redact_is_alnum(w->text.p[i - 1]) || !redact_is_alnum(word.p[0])) &&
-           (!redact_is_alnum(at(w, i + word.n)) || !redact_is_alnum(word.p[word.n - 1]));
+           (!redact_is_alnum(redact_at(w, i + word.n)) || !redact_is_alnum(word.p[word.n - 1]));
 }
 
 /* Of a word that stands here. What begins with an address may be another's: "a b@c@d". */
@@ -256,7 +249,8 @@ static bool take_name(struct redact_walk *w)
 static bool begins_local(const struct redact_walk *w)
 {
     size_t i = w->at;
-    return at(w, i) == '"' || (is_local(w->text.p[i]) && (i == 0 || i == w->copied || !is_local(w->text.p[i - 1])));
+    return redact_at(w, i) == '"' ||
+           (is_local(w->text.p[i]) && (i == 0 || i == w->copied || !is_local(w->text.p[i - 1])));
 }
 
 void redact_walk(struct redact_walk *w)
@@ -278,7 +272,7 @@ static bool take_mailbox_of_id(struct redact_walk *w)
 {
     const struct mailbox *b = find_mailbox(w, w->at);
     size_t end = w->at + (b != NULL ? b->name.n : 0);
-    if (b == NULL || (behind_at(w, end) == 0 && at(w, end) != '='))
+    if (b == NULL || (behind_at(w, end) == 0 && redact_at(w, end) != '='))
         return false;
     redact_replace(w, w->at, end);
     put_mailbox(w->x, b);
@@ -319,6 +313,6 @@ struct span redact_addresses_of(struct redact *x, struct span text)
     struct redact_walk w = { .x = x, .text = text, .addresses_only = true };
     redact_walk(&w);
     if (!w.changed && text.n > 0)
-        put_star(&w);
+        redact_put_star(&w);
     return redact_take(x);
 }

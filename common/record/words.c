@@ -13,11 +13,10 @@ static const char latin_a[] =
     "ttttttuuuuuuuuuuuuwwyyyzzzzzzs";
 _Static_assert(sizeof(latin_a) == 129, "one letter for each of U+0100 to U+017F");
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 static bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 static bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
-static bool is_alnum(char c) { return is_digit(c) || is_lower(c) || is_upper(c); }
-static bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+static bool is_alnum(char c) { return span_is_digit(c) || is_lower(c) || is_upper(c); }
+static bool is_hex(char c) { return span_is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 static bool ends_chunk(char c) { return (unsigned char)c <= ' ' || strchr("<>()[]{}\",;", c); }
 
 /* Takes a character; what is not UTF-8 is one octet of ISO 8859-1. */
@@ -166,9 +165,9 @@ static unsigned dotted(struct span s, size_t *len)
     unsigned numbers = 0;
     size_t i = 0;
     *len = 0;
-    while (i < s.n && is_digit(s.p[i])) {
+    while (i < s.n && span_is_digit(s.p[i])) {
         size_t from = i;
-        while (i < s.n && is_digit(s.p[i]))
+        while (i < s.n && span_is_digit(s.p[i]))
             i++;
         if (i - from > 3)
             break;
@@ -231,7 +230,7 @@ static bool is_name(struct span s)
     }
     if (dots == 1)
         for (size_t i = last; i < s.n && is_alnum(s.p[i]); i++)
-            if (i - last >= 4 || is_digit(s.p[i]))
+            if (i - last >= 4 || span_is_digit(s.p[i]))
                 return false;
     return dots > 0;
 }

@@ -21,12 +21,11 @@ struct reading {
 };
 
 static enum smtp_param_fault good_if(bool good) { return good ? SMTP_PARAM_OK : SMTP_PARAM_MALFORMED; }
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-static bool is_alnum(char c) { return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'); }
+static bool is_alnum(char c) { return span_is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'); }
 
 static int hex_digit(char c)
 {
-    if (is_digit(c))
+    if (span_is_digit(c))
         return c - '0';
     return (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
 }
@@ -71,7 +70,7 @@ static enum smtp_param_fault read_size(struct reading *r, struct span value)
     if (value.n == 0 || value.n > DIGITS_MAX)
         return SMTP_PARAM_MALFORMED;
     for (size_t i = 0; i < value.n; i++) {
-        if (!is_digit(value.p[i]))
+        if (!span_is_digit(value.p[i]))
             return SMTP_PARAM_MALFORMED;
         if (__builtin_mul_overflow(size, 10, &size) ||
             __builtin_add_overflow(size, (uint64_t)(value.p[i] - '0'), &size))

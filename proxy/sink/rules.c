@@ -42,8 +42,6 @@ static bool read_stage(const struct reader *in, struct span word)
                  (int)min_size(word.n, 40), word.p);
 }
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 /* "25", "0.5", "12.25" as hundredths; SINK_SHARE_ALL + 1 where it is none of these. */
 static unsigned parse_share(struct span s)
 {
@@ -52,7 +50,7 @@ static unsigned parse_share(struct span s)
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] == '.' && !point) {
             point = true;
-        } else if (is_digit(s.p[i]) && v <= SINK_SHARE_ALL && decimals < 2) {
+        } else if (span_is_digit(s.p[i]) && v <= SINK_SHARE_ALL && decimals < 2) {
             v = v * 10 + (unsigned)(s.p[i] - '0');
             decimals += point;
             digits = true;
@@ -85,8 +83,8 @@ static bool read_delay(const struct reader *in, struct span text)
 /* 200 to 599: what a client would read as a reply at all. */
 static bool is_reply(struct span text)
 {
-    return text.n >= 3 && text.p[0] >= '2' && text.p[0] <= '5' && is_digit(text.p[1]) && is_digit(text.p[2]) &&
-           (text.n == 3 || text.p[3] == ' ');
+    return text.n >= 3 && text.p[0] >= '2' && text.p[0] <= '5' && span_is_digit(text.p[1]) &&
+           span_is_digit(text.p[2]) && (text.n == 3 || text.p[3] == ' ');
 }
 
 static bool read_reply(const struct reader *in, struct span text)
